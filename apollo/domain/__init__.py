@@ -1,0 +1,1 @@
+"""What Apollo is about, as pure values and functions: no clock, no randomness, no I/O."""

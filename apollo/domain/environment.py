@@ -1,0 +1,120 @@
+"""Where an application runs: fleet, configuration, strategy, balancer, gates."""
+
+from datetime import timedelta
+from typing import Annotated, Any, Literal
+
+from pydantic import BeforeValidator, Field, model_validator
+
+from apollo.domain.base import Duration, FileModel, HostName, Name, VariableName
+from apollo.domain.fleet import Fleet, Text
+from apollo.domain.strategy import Strategy
+
+
+class Drain(FileModel):
+    """How long a drained host may finish what it serves."""
+
+    wait: Duration = timedelta(seconds=30)
+
+
+class HaproxyBalancer(FileModel):
+    """HAProxy's Runtime API: `tcp:HOST:PORT` or `unix:PATH`; several at once."""
+
+    at: tuple[str, ...] = Field(min_length=1)
+    backends: tuple[str, ...] = Field(min_length=1)
+    server: str = "{host}"
+
+
+class FileBalancer(FileModel):
+    """A file whose absence makes the balancer's own health check fail."""
+
+    path: str = "online"
+    wait: Duration = timedelta(seconds=5)
+
+
+class BalancerSpec(FileModel):
+    """Which balancer serves an environment, and how hosts are drained from it."""
+
+    drain: Drain = Drain()
+    haproxy: HaproxyBalancer | None = None
+    file: FileBalancer | None = None
+
+    @model_validator(mode="after")
+    def _one_kind(self) -> "BalancerSpec":
+        if (self.haproxy is None) == (self.file is None):
+            raise ValueError("expected exactly one of haproxy and file")
+        return self
+
+
+class ConfigurationFile(FileModel):
+    """A file that an environment puts into the release's folder; `${NAME}` is replaced."""
+
+    from_: str = Field(alias="from")
+    mode: str = Field(default="0644", pattern=r"^0?[0-7]{3}$")
+
+
+def _host(value: Any) -> Any:
+    return {"address": value} if isinstance(value, str) else value
+
+
+class InlineHost(FileModel):
+    """A host written where it is used."""
+
+    address: str
+    port: int = Field(default=22, ge=1, le=65535)
+    user: str | None = None
+    location: Name = "default"
+    labels: dict[str, Text] = {}
+    variables: dict[VariableName, Text] = {}
+    host_key: str | None = None
+
+
+class FleetSpec(FileModel):
+    """Where the hosts come from: written here, or an inventory file."""
+
+    hosts: dict[HostName, Annotated[InlineHost, BeforeValidator(_host)]] | None = None
+    inventory: str | None = None
+    select: str | None = None
+    user: str | None = None
+    host_keys: Literal["known", "first_use"] = "known"
+
+    @model_validator(mode="after")
+    def _one_kind(self) -> "FleetSpec":
+        if (self.hosts is None) == (self.inventory is None):
+            raise ValueError("expected exactly one of hosts and inventory")
+        return self
+
+
+class EnvironmentSpec(FileModel):
+    """An environment as users write it."""
+
+    fleet: FleetSpec
+    root: str | None = Field(default=None, pattern=r"^(/|\{)")
+    variables: dict[VariableName, Text] = {}
+    files: dict[str, ConfigurationFile] = {}
+    secrets: dict[VariableName, str] = {}
+    balancer: BalancerSpec | None = None
+    strategy: Strategy = Strategy()
+    approval: Literal["required"] | None = None
+
+
+class Environment(FileModel):
+    """An environment as it is applied: the fleet is read, files are stored by digest."""
+
+    application: Name
+    name: Name
+    fleet: Fleet
+    first_use: bool = False
+    root: str | None = None
+    variables: dict[str, Text] = {}
+    location_variables: dict[str, dict[str, Text]] = {}
+    files: dict[str, tuple[str, str]] = {}
+    """Path in the release → (template's text, mode)."""
+    secrets: dict[str, str] = {}
+    balancer: BalancerSpec | None = None
+    strategy: Strategy = Strategy()
+    approval: bool = False
+
+    @property
+    def label(self) -> str:
+        """`shop/prod`."""
+        return f"{self.application}/{self.name}"

@@ -1,0 +1,131 @@
+"""Release and configuration together: exactly what a host runs."""
+
+import hashlib
+import json
+import re
+import string
+from collections.abc import Mapping
+
+from apollo.domain.base import Wire
+from apollo.domain.environment import Environment
+from apollo.domain.fleet import Host
+from apollo.domain.release import Artifact, Release
+from apollo.domain.setup import Health, Hooks
+
+_PLACE = re.compile(r"\{([A-Za-z_][A-Za-z0-9_]*)\}")
+
+
+class ManifestFile(Wire):
+    """A configuration file, its text with all names replaced but those of secrets."""
+
+    text: str
+    mode: str
+
+
+class Manifest(Wire):
+    """What one host runs: everything that a turn needs, except secrets' values."""
+
+    application: str
+    environment: str
+    release: str
+    artifact: Artifact
+    root: str
+    keep: int = 5
+    shared: tuple[str, ...] = ()
+    env_file: str | None = None
+    variables: dict[str, str] = {}
+    secrets: dict[str, str] = {}
+    """Name → reference, such as `file:/etc/apollo/secrets/db`."""
+    files: dict[str, ManifestFile] = {}
+    hooks: Hooks = Hooks()
+    health: Health | None = None
+
+    def canonical(self) -> bytes:
+        """The manifest as the bytes that its digest is taken of: JSON with sorted keys."""
+        return json.dumps(
+            self.model_dump(mode="json", by_alias=True), sort_keys=True, separators=(",", ":")
+        ).encode()
+
+    @property
+    def digest(self) -> str:
+        """sha256 of the canonical form, in hexadecimal."""
+        return hashlib.sha256(self.canonical()).hexdigest()
+
+
+def expand(text: str, values: Mapping[str, str], where: str) -> str:
+    """Replace `{NAME}` by the value of that variable.
+
+    Raises:
+        ValueError: A name is unknown; the message says where.
+    """
+
+    def value(match: re.Match[str]) -> str:
+        if match[1] not in values:
+            raise ValueError(f"{where}: {{{match[1]}}} is no variable of this host")
+        return values[match[1]]
+
+    return _PLACE.sub(value, text)
+
+
+def build_manifest(release: Release, environment: Environment, host: Host) -> Manifest:
+    """What this host runs when it runs this release in this environment.
+
+    Variables: setup < role < environment < location < host.
+
+    Raises:
+        ValueError: A name in `root`, `health` or a file is unknown, or a secret has no reference.
+    """
+    setup = release.setup.for_role(host.role)
+    variables = {
+        **setup.variables,
+        **environment.variables,
+        **environment.location_variables.get(host.location, {}),
+        **host.variables,
+    }
+    missing = [name for name in setup.secrets if name not in environment.secrets]
+    if missing:
+        raise ValueError(f"secrets: {environment.label} has no reference for {', '.join(missing)}")
+    names = {**variables, "host": host.name, "location": host.location}
+    return Manifest(
+        application=release.application,
+        environment=environment.name,
+        release=release.version,
+        artifact=release.artifact,
+        root=expand(environment.root or setup.root, names, "root"),
+        keep=setup.keep,
+        shared=setup.shared,
+        env_file=setup.env_file,
+        variables=variables,
+        secrets={name: environment.secrets[name] for name in setup.secrets},
+        files={
+            path: ManifestFile(text=_fill(text, variables, setup.secrets, path), mode=mode)
+            for path, (text, mode) in environment.files.items()
+        },
+        hooks=setup.hooks,
+        health=_expand_health(setup.health, names),
+    )
+
+
+def _fill(text: str, variables: Mapping[str, str], secrets: tuple[str, ...], path: str) -> str:
+    names = {**variables, **{name: f"${{{name}}}" for name in secrets}}
+    try:
+        return string.Template(text).substitute(names)
+    except (KeyError, ValueError) as error:
+        raise ValueError(f"files.{path}: {error} is no variable of this host") from error
+
+
+def _expand_health(health: Health | None, names: Mapping[str, str]) -> Health | None:
+    if health is None:
+        return None
+    update: dict[str, object] = {}
+    if health.http:
+        fields = {"port": health.http.port, "path": health.http.path, "host": health.http.host}
+        update["http"] = health.http.model_copy(update=_each(fields, names, "health.http"))
+    if health.tcp:
+        fields = {"port": health.tcp.port, "host": health.tcp.host}
+        update["tcp"] = health.tcp.model_copy(update=_each(fields, names, "health.tcp"))
+    return health.model_copy(update=update)
+
+
+def _each(fields: Mapping[str, str], names: Mapping[str, str], where: str) -> dict[str, str]:
+    return {key: expand(value, names, f"{where}.{key}") for key, value in fields.items()}

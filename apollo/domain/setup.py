@@ -1,0 +1,117 @@
+"""How one host is upgraded: root folder, hooks, health check."""
+
+from datetime import timedelta
+from typing import Annotated, Any, Literal
+
+from pydantic import BeforeValidator, Field, model_validator
+
+from apollo.domain.base import Duration, FileModel, VariableName
+from apollo.domain.fleet import Text
+
+HOOKS = ("install", "stop", "start", "validate")
+INSTALL_TIMEOUT = timedelta(minutes=10)
+HOOK_TIMEOUT = timedelta(minutes=2)
+
+
+class Hook(FileModel):
+    """A command line, run by `sh -c` in the release's folder."""
+
+    run: str = Field(min_length=1)
+    timeout: Duration | None = None
+    retries: int = Field(default=0, ge=0, le=100)
+    user: str | None = None
+
+
+def _hook(value: Any) -> Any:
+    return {"run": value} if isinstance(value, str) else value
+
+
+HookOf = Annotated[Hook, BeforeValidator(_hook)]
+
+
+class Hooks(FileModel):
+    """The hooks of a turn, in the order in which they run."""
+
+    install: HookOf | None = None
+    stop: HookOf | None = None
+    start: HookOf | None = None
+    validate_: HookOf | None = Field(default=None, alias="validate")
+
+    def get(self, step: str) -> Hook | None:
+        """The hook of that name with its timeout filled in."""
+        hook: Hook | None = getattr(self, "validate_" if step == "validate" else step)
+        if hook is None or hook.timeout is not None:
+            return hook
+        timeout = INSTALL_TIMEOUT if step == "install" else HOOK_TIMEOUT
+        return hook.model_copy(update={"timeout": timeout})
+
+
+class HttpCheck(FileModel):
+    """An HTTP request that must answer with `status`; `{NAME}` is replaced by variables."""
+
+    port: Text
+    path: str = "/"
+    status: int = Field(default=200, ge=100, le=599)
+    host: str = "127.0.0.1"
+
+
+class TcpCheck(FileModel):
+    """A TCP port that must accept a connection."""
+
+    port: Text
+    host: str = "127.0.0.1"
+
+
+class Health(FileModel):
+    """When a host counts as healthy: no bad answer for `healthy_for`, within `deadline`."""
+
+    http: HttpCheck | None = None
+    tcp: TcpCheck | None = None
+    command: str | None = None
+    healthy_for: Duration = timedelta(seconds=5)
+    deadline: Duration = timedelta(minutes=5)
+
+    @model_validator(mode="after")
+    def _one_kind(self) -> "Health":
+        if sum(kind is not None for kind in (self.http, self.tcp, self.command)) != 1:
+            raise ValueError("expected exactly one of http, tcp and command")
+        return self
+
+
+class Role(FileModel):
+    """What hosts of one role do otherwise; what is not said is inherited."""
+
+    hooks: Hooks = Hooks()
+    health: Health | None = None
+    variables: dict[VariableName, Text] = {}
+    balancer: Literal["none"] | None = None
+
+
+class Setup(FileModel):
+    """How one host is upgraded. Frozen inside the release."""
+
+    root: str = Field(pattern=r"^(/|\{)")
+    keep: int = Field(default=5, ge=2, le=1000)
+    shared: tuple[str, ...] = ()
+    env_file: str | None = None
+    variables: dict[VariableName, Text] = {}
+    secrets: tuple[VariableName, ...] = ()
+    hooks: Hooks = Hooks()
+    health: Health | None = None
+    roles: dict[str, Role] = {}
+
+    def for_role(self, role: str | None) -> "Setup":
+        """The setup as a host of that role has it: its own words first, the rest inherited."""
+        own = self.roles.get(role or "")
+        if own is None:
+            return self
+        hooks = self.hooks.model_copy(
+            update={name: getattr(own.hooks, name) for name in own.hooks.model_fields_set}
+        )
+        return self.model_copy(
+            update={
+                "hooks": hooks,
+                "health": own.health or self.health,
+                "variables": {**self.variables, **own.variables},
+            }
+        )

@@ -1,0 +1,25 @@
+"""The names that Apollo uses in Temporal: queues, ids, handlers, search attributes."""
+
+from temporalio.common import SearchAttributeKey
+
+CONTROL_QUEUE = "apollo"
+HOSTS_QUEUE = "apollo-hosts"
+
+APPLICATION = SearchAttributeKey.for_keyword("ApolloApplication")
+ENVIRONMENT = SearchAttributeKey.for_keyword("ApolloEnvironment")
+RELEASE = SearchAttributeKey.for_keyword("ApolloRelease")
+STATE = SearchAttributeKey.for_keyword("ApolloState")
+DEPLOYMENT = SearchAttributeKey.for_keyword("ApolloDeployment")
+HOSTS = SearchAttributeKey.for_int("ApolloHosts")
+FAILURES = SearchAttributeKey.for_int("ApolloFailures")
+SEARCH_ATTRIBUTES = (APPLICATION, ENVIRONMENT, RELEASE, STATE, DEPLOYMENT, HOSTS, FAILURES)
+
+
+def deployment_id(application: str, environment: str, request: str) -> str:
+    """The workflow id of a deployment."""
+    return f"deployment/{application}/{environment}/{request}"
+
+
+def batch_id(deployment: str, phase: str, wave: int, batch: int) -> str:
+    """The workflow id of a batch."""
+    return f"{deployment}/{phase}/{wave}/batch/{batch}"
