@@ -1,0 +1,44 @@
+"""What is asked of a deployment, and what is said to it while it runs."""
+
+from typing import Literal
+
+from pydantic import Field
+
+from apollo.domain.base import Wire
+
+
+class DeploymentRequest(Wire):
+    """What starts a deployment: from the command line, a client, a schedule or the Temporal UI.
+
+    Only `application`, `environment` and (but for restart and sync) `release` must be given;
+    everything else comes from the catalog.
+    """
+
+    application: str = ""
+    environment: str = ""
+    release: str | None = None
+    limit: str | None = None
+    redeploy: bool = False
+    if_busy: Literal["refuse", "wait", "supersede"] = "refuse"
+    by: str = ""
+    reason: str = ""
+
+
+class Control(Wire):
+    """A word said to a running deployment: every field may be left out."""
+
+    by: str = ""
+    reason: str = ""
+    id: str = Field(default="", description="tells a repeated control from a new one")
+
+
+class PaceControl(Control):
+    """A new `max_unavailable` for the rest of the deployment: a count or a percentage."""
+
+    max_unavailable: str = ""
+
+
+class HostsControl(Control):
+    """A word about some hosts: names or an expression."""
+
+    hosts: str = ""
