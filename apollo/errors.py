@@ -12,8 +12,8 @@ ApolloError
     ├── HookFailed, HookTimedOut, HookLost, NotHealthy
     └── BalancerFailed
 
-`retried` says whether another attempt at the same turn is made; `unreachable` whether the host's own
-reasons kept it from changing, which says nothing about the release (rule 5).
+`retried` says whether another attempt at the same turn is made; `unreachable` whether the host's
+own reasons kept it from changing, which says nothing about the release (rule 5).
 """
 
 from typing import ClassVar
@@ -138,6 +138,8 @@ class DigestMismatch(TurnError):
 
 class SecretUnavailable(TurnError):
     """A secret's reference is not allowed on this worker, or has no value."""
+
+    unreachable = True
 
 
 class HookFailed(TurnError):

@@ -12,6 +12,9 @@ STATE = SearchAttributeKey.for_keyword("ApolloState")
 DEPLOYMENT = SearchAttributeKey.for_keyword("ApolloDeployment")
 HOSTS = SearchAttributeKey.for_int("ApolloHosts")
 FAILURES = SearchAttributeKey.for_int("ApolloFailures")
+PROGRESS = "progress"
+"""The signal by which a batch tells its deployment how far it is."""
+
 SEARCH_ATTRIBUTES = (APPLICATION, ENVIRONMENT, RELEASE, STATE, DEPLOYMENT, HOSTS, FAILURES)
 
 

@@ -1,7 +1,9 @@
 """What all domain values share: the base models, names, durations and shares."""
 
+import math
 import re
 from datetime import timedelta
+from fractions import Fraction
 from typing import Annotated, Any
 
 from pydantic import (
@@ -11,6 +13,7 @@ from pydantic import (
     PlainSerializer,
     StringConstraints,
     WithJsonSchema,
+    model_validator,
 )
 
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9-]{0,62}$")]
@@ -18,16 +21,35 @@ HostName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]
 Version = Annotated[
     str, StringConstraints(strict=True, pattern=r"^[A-Za-z0-9][A-Za-z0-9._+-]{0,127}$")
 ]
+Address = Annotated[
+    str,
+    StringConstraints(
+        pattern=r"^([A-Za-z0-9][A-Za-z0-9._-]{0,254}|[0-9A-Fa-f]*:[0-9A-Fa-f]*:[0-9A-Za-z:.%]*)$"
+    ),
+]
 VariableName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]
 
 _UNITS = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86400}
+_LONGEST = 1000 * _UNITS["d"]
 _DURATION = re.compile(r"^(\d+(?:\.\d+)?)(ms|s|m|h|d)$")
 
 
 class FileModel(BaseModel):
-    """A value that users write: unknown keys are errors."""
+    """A value that users write: unknown keys are errors, but keys starting with `x-` are free."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _drop_free_keys(cls, value: Any) -> Any:
+        return without_free_keys(value)
+
+
+def without_free_keys(value: Any) -> Any:
+    """A mapping without the keys that start with `x-`."""
+    if isinstance(value, dict) and any(str(key).startswith("x-") for key in value):
+        return {key: each for key, each in value.items() if not str(key).startswith("x-")}
+    return value
 
 
 class Wire(BaseModel):
@@ -38,16 +60,16 @@ class Wire(BaseModel):
 
 def parse_duration(value: Any) -> Any:
     """Read `30s`, `5m`, `2h` or a number of seconds (as values are stored) as a timedelta."""
-    if isinstance(value, bool):
+    if isinstance(value, timedelta):
+        return value
+    seconds = -1.0
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        seconds = value
+    elif isinstance(value, str) and (match := _DURATION.fullmatch(value)):
+        seconds = float(match[1]) * _UNITS[match[2]]
+    if not 0 <= seconds <= _LONGEST:
         raise ValueError("expected a duration such as 30s, 5m or 2h")
-    if isinstance(value, int | float):
-        return timedelta(seconds=value)
-    if isinstance(value, str):
-        match = _DURATION.match(value)
-        if not match:
-            raise ValueError("expected a duration such as 30s, 5m or 2h")
-        return timedelta(seconds=float(match[1]) * _UNITS[match[2]])
-    return value
+    return timedelta(seconds=seconds)
 
 
 def format_duration(value: timedelta) -> str:
@@ -79,25 +101,26 @@ class Share(BaseModel):
         """The share of `total`, rounded up: what a wave reaches."""
         if self.count is not None:
             return min(self.count, total)
-        return min(total, -int(-total * self._percent // 100))
+        return min(total, math.ceil(total * self._part))
 
     def down(self, total: int) -> int:
         """The share of `total`, rounded down: what a budget allows."""
         if self.count is not None:
             return min(self.count, total)
-        return min(total, int(total * self._percent // 100))
+        return min(total, math.floor(total * self._part))
 
     @property
-    def _percent(self) -> float:
-        return self.percent if self.percent is not None else 0.0
+    def _part(self) -> Fraction:
+        """The percentage as it is written: 64.4 in binary is a little more."""
+        return Fraction(str(self.percent or 0)) / 100
 
     def __str__(self) -> str:
-        return str(self.count) if self.count is not None else f"{self._percent:g}%"
+        return str(self.count) if self.count is not None else f"{self.percent or 0:g}%"
 
 
 def parse_share(value: Any) -> Any:
     """Read `3` or `20%` as a Share."""
-    if isinstance(value, Share | dict):
+    if isinstance(value, Share):
         return value
     if isinstance(value, int) and not isinstance(value, bool) and value >= 0:
         return Share(count=value)
@@ -106,7 +129,7 @@ def parse_share(value: Any) -> Any:
             percent = float(match[1])
             if percent <= 100:
                 return Share(percent=percent)
-        elif value.isdigit():
+        elif value.isdecimal():
             return Share(count=int(value))
     raise ValueError("expected a count such as 3 or a percentage such as 20%")
 

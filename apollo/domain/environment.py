@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, model_validator
 
-from apollo.domain.base import Duration, FileModel, HostName, Name, VariableName
+from apollo.domain.base import Address, Duration, FileModel, HostName, Name, VariableName
 from apollo.domain.fleet import Fleet, Text
 from apollo.domain.strategy import Strategy
 
@@ -52,14 +52,15 @@ class ConfigurationFile(FileModel):
     mode: str = Field(default="0644", pattern=r"^0?[0-7]{3}$")
 
 
-def _host(value: Any) -> Any:
+def named_by_address(value: Any) -> Any:
+    """A host that is written as its address alone."""
     return {"address": value} if isinstance(value, str) else value
 
 
 class InlineHost(FileModel):
     """A host written where it is used."""
 
-    address: str
+    address: Address
     port: int = Field(default=22, ge=1, le=65535)
     user: str | None = None
     location: Name = "default"
@@ -71,7 +72,7 @@ class InlineHost(FileModel):
 class FleetSpec(FileModel):
     """Where the hosts come from: written here, or an inventory file."""
 
-    hosts: dict[HostName, Annotated[InlineHost, BeforeValidator(_host)]] | None = None
+    hosts: dict[HostName, Annotated[InlineHost, BeforeValidator(named_by_address)]] | None = None
     inventory: str | None = None
     select: str | None = None
     user: str | None = None
@@ -84,6 +85,10 @@ class FleetSpec(FileModel):
         return self
 
 
+def _balancer(value: Any) -> Any:
+    return None if value == "none" else value
+
+
 class EnvironmentSpec(FileModel):
     """An environment as users write it."""
 
@@ -92,7 +97,7 @@ class EnvironmentSpec(FileModel):
     variables: dict[VariableName, Text] = {}
     files: dict[str, ConfigurationFile] = {}
     secrets: dict[VariableName, str] = {}
-    balancer: BalancerSpec | None = None
+    balancer: Annotated[BalancerSpec | None, BeforeValidator(_balancer)] = None
     strategy: Strategy = Strategy()
     approval: Literal["required"] | None = None
 
@@ -107,6 +112,8 @@ class Environment(FileModel):
     root: str | None = None
     variables: dict[str, Text] = {}
     location_variables: dict[str, dict[str, Text]] = {}
+    own_workers: tuple[Name, ...] = ()
+    """The locations whose hosts only their own workers touch."""
     files: dict[str, tuple[str, str]] = {}
     """Path in the release → (template's text, mode)."""
     secrets: dict[str, str] = {}

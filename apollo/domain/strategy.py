@@ -3,9 +3,9 @@
 from datetime import timedelta
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, field_validator
+from pydantic import BeforeValidator, field_validator
 
-from apollo.domain.base import Duration, FileModel, Share, ShareOf, parse_share
+from apollo.domain.base import Duration, FileModel, Share, ShareOf
 
 
 class Wave(FileModel):
@@ -50,7 +50,7 @@ class Strategy(FileModel):
         """How many hosts may fail: `max_failures`, by default 2 %, and none below 50 hosts."""
         if self.max_failures is not None:
             return self.max_failures.down(hosts)
-        return parse_share("2%").down(hosts) if hosts >= 50 else 0  # type: ignore[no-any-return]
+        return Share(percent=2).down(hosts) if hosts >= 50 else 0
 
     def unreachable_allowed(self, hosts: int) -> int:
         """How many hosts may be unreachable."""

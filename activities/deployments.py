@@ -1,0 +1,341 @@
+"""What a deployment asks of the control worker: open, lease, load, record, roll back, close."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from datetime import timedelta
+from functools import wraps
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from temporalio import activity
+from temporalio.exceptions import ApplicationError
+
+from apollo.activities.lease import LeaseKeeper
+from apollo.catalog.records import HostRow, NewDeployment, StoredDeployment
+from apollo.domain.budget import Ended, end_state
+from apollo.domain.capacity import allowance
+from apollo.domain.environment import Environment
+from apollo.domain.fleet import Host
+from apollo.domain.plan import HostState
+from apollo.domain.rollback import EndedHost, rollback_plan
+from apollo.domain.rollout import (
+    BatchHosts,
+    BatchLoad,
+    CloseInput,
+    ControlInput,
+    DeploymentResult,
+    HostTurn,
+    LeaseAnswer,
+    LeaseInput,
+    Opened,
+    OpenInput,
+    RecordInput,
+    RollbackPlan,
+    StateInput,
+    WaveOutline,
+)
+from apollo.domain.setup import Setup
+from apollo.domain.status import Outcome
+from apollo.domain.turn import longest_turn
+from apollo.errors import ApolloError, Unavailable
+from apollo.planning import Prepared, prepare
+
+if TYPE_CHECKING:
+    from temporalio.client import Client
+
+    from apollo.artifacts.store import Store
+    from apollo.catalog.catalog import Catalog
+
+Method = TypeVar("Method", bound=Callable[..., Awaitable[Any]])
+_ASK_AGAIN = 1.0
+
+
+def explained(method: Method) -> Method:
+    """Tell Temporal of an error by its name and next step; only what may mend itself is retried."""
+
+    @wraps(method)
+    async def call(*arguments: Any) -> Any:
+        try:
+            return await method(*arguments)
+        except ApolloError as error:
+            text = f"{error.message}; {error.hint}" if error.hint else error.message
+            final = not isinstance(error, Unavailable)
+            raise ApplicationError(text, type=error.code, non_retryable=final) from error
+
+    return call  # type: ignore[return-value]
+
+
+@dataclass
+class DeploymentActivities:
+    """The control worker's part of deployments; every write may be repeated."""
+
+    catalog: "Catalog"
+    store: "Store"
+    client: "Client"
+
+    @activity.defn
+    @explained
+    async def open(self, given: OpenInput) -> Opened:
+        """Validate, number and plan a deployment; the plan lies in the catalog."""
+        known = await self.catalog.deployments.by_workflow(given.workflow_id)
+        if known and known.plan:
+            return Opened.model_validate(known.plan)
+        request = given.request
+        prepared = await prepare(self.catalog, request)
+        for manifest in {m.digest: m for m in prepared.manifests.values()}.values():
+            await self.store.put_bytes(manifest.canonical())
+        stored = await self.catalog.deployments.open(
+            NewDeployment(
+                workflow_id=given.workflow_id,
+                run_id=given.run_id,
+                application=request.application,
+                environment=request.environment,
+                release=prepared.release.version,
+                previous_release=prepared.previous_release,
+                revision=prepared.revision,
+                whole_fleet=request.limit is None,
+                by=request.by,
+                reason=request.reason,
+                request=request.model_dump(mode="json"),
+            )
+        )
+        opened = _opened(stored, prepared)
+        await self.catalog.plans.store(
+            stored.uuid,
+            prepared.plan.hosts,
+            prepared.digests,
+            prepared.states,
+            opened.model_dump(mode="json"),
+        )
+        await self.catalog.audit.add(
+            "deploy",
+            by=request.by,
+            application=request.application,
+            environment=request.environment,
+            deployment=stored.uuid,
+            reason=request.reason,
+            control="deploy",
+        )
+        return opened
+
+    @activity.defn
+    @explained
+    async def await_lease(self, given: LeaseInput) -> LeaseAnswer:
+        """Wait until the environment's lease is ours, or it is clear that it will not be."""
+        keeper = LeaseKeeper(self.catalog, self.client)
+        while (answer := await keeper.ask(given)) is None:
+            activity.heartbeat()
+            await asyncio.sleep(_ASK_AGAIN)
+        return answer
+
+    @activity.defn
+    @explained
+    async def load_batch(self, load: BatchLoad) -> BatchHosts:
+        """The hosts of a batch that have not ended, if the lease is still the deployment's."""
+        stored = await self.catalog.deployments.by_uuid(load.deployment)
+        lease = await self.catalog.leases.holder(stored.application, stored.environment)
+        if not lease or (lease.workflow_id, lease.granted_ms) != (
+            load.workflow_id,
+            load.granted_ms,
+        ):
+            raise ApplicationError(
+                f"{stored.label} has lost its lease to {lease.workflow_id if lease else 'nobody'}",
+                type="LeaseLost",
+                non_retryable=True,
+            )
+        place = stored.application, stored.environment
+        applied = await self.catalog.environments.get(*place, stored.revision)
+        states: dict[str, HostState] = dict(await self.catalog.hosts.states(*place))
+        keys = await self.catalog.keys.lines(*place)
+        rows = await self.catalog.plans.batch(load.deployment, load.phase, load.wave, load.batch)
+        release = (await self.catalog.releases.get(stored.application, stored.release)).release
+        turns = _turns(applied.environment, release.setup, rows, states, keys)
+        return BatchHosts(
+            turns=turns,
+            out=_out_elsewhere(applied.environment, turns, states),
+            owner=f"{await self.catalog.uuid()}/{stored.application}/{stored.environment}",
+            label=stored.label,
+            application=stored.application,
+            environment=stored.environment,
+            release=stored.release,
+            folder=f"{stored.opened_at:%Y%m%dT%H%M%SZ}-{stored.release}",
+            first_use=applied.environment.first_use,
+            balancer=applied.environment.balancer,
+            redeploy=bool(stored.request.get("redeploy")),
+        )
+
+    @activity.defn
+    @explained
+    async def record(self, given: RecordInput) -> None:
+        """Write how hosts ended."""
+        await self.catalog.turns.record(given.deployment, given.phase, given.records)
+
+    @activity.defn
+    @explained
+    async def set_state(self, given: StateInput) -> None:
+        """Write where the deployment stands."""
+        await self.catalog.deployments.set_state(given.deployment, given.state, given.detail)
+
+    @activity.defn
+    @explained
+    async def record_control(self, given: ControlInput) -> None:
+        """Write who said what to the deployment."""
+        stored = await self.catalog.deployments.by_uuid(given.deployment)
+        await self.catalog.audit.add(
+            given.action,
+            by=given.by,
+            application=stored.application,
+            environment=stored.environment,
+            deployment=given.deployment,
+            reason=given.reason,
+            detail={"detail": given.detail} if given.detail else {},
+            control=given.control,
+        )
+
+    @activity.defn
+    @explained
+    async def plan_rollback(self, deployment: str) -> RollbackPlan:
+        """Plan the way back of every host that the deployment changed."""
+        stored = await self.catalog.deployments.by_uuid(deployment)
+        place = stored.application, stored.environment
+        applied = await self.catalog.environments.get(*place, stored.revision)
+        rows = await self.catalog.plans.rows(deployment, "forward")
+        good = await self.catalog.turns.last_good(
+            *place, before=stored.number, hosts=[row.host for row in rows]
+        )
+        turns = rollback_plan(
+            EndedHost(
+                planned=row,
+                outcome=row.outcome or Outcome.NOT_STARTED,
+                wanted=row.manifest,
+                runs=row.ran,
+                last_good=good[row.host].manifest if row.host in good else None,
+            )
+            for row in rows
+        )
+        await self.catalog.plans.store_rollback(deployment, turns)
+        share = applied.environment.strategy.rollback_max_unavailable
+        return RollbackPlan(
+            hosts=len(turns),
+            batches=turns[-1].batch if turns else 0,
+            allowance=allowance(share, applied.environment.fleet.sizes()),
+        )
+
+    @activity.defn
+    @explained
+    async def close(self, given: CloseInput) -> DeploymentResult:
+        """End the deployment, give the lease back, and say how all hosts ended."""
+        stored = await self.catalog.deployments.by_uuid(given.deployment)
+        opened = Opened.model_validate(stored.plan)
+        rows = await self.catalog.plans.rows(given.deployment)
+        state = end_state(
+            given.ending,
+            [
+                Ended(row.outcome or Outcome.NOT_STARTED, row.was_broken)
+                for row in rows
+                if row.phase == "forward"
+            ],
+            failures_allowed=opened.failures_allowed,
+            rollback_failures=sum(_failed_back(row) for row in rows),
+        )
+        ended = await self.catalog.deployments.end(given.deployment, state, given.detail)
+        await self.catalog.leases.release(given.workflow_id)
+        return DeploymentResult(
+            label=ended.label,
+            state=ended.state,
+            release=ended.release,
+            previous_release=ended.previous_release,
+            outcomes=await self.catalog.turns.counts(given.deployment),
+            errors=await self.catalog.turns.errors(given.deployment),
+            detail=ended.detail,
+        )
+
+
+def _opened(stored: StoredDeployment, prepared: Prepared) -> Opened:
+    plan, strategy = prepared.plan, prepared.environment.strategy
+    balancer = prepared.environment.balancer
+    limits = [longest_turn(m, balancer) for m in prepared.manifests.values()]
+    return Opened(
+        deployment=stored.uuid,
+        number=stored.number,
+        label=stored.label,
+        release=stored.release,
+        previous_release=stored.previous_release,
+        hosts=len(plan.hosts),
+        locations=prepared.environment.fleet.sizes(),
+        waves=tuple(
+            WaveOutline(
+                number=wave.number,
+                hosts=wave.hosts,
+                batches=wave.batches,
+                bake=wave.bake,
+                approval=wave.approval,
+            )
+            for wave in plan.waves
+        ),
+        allowance=plan.allowance,
+        failures_allowed=plan.failures_allowed,
+        unreachable_allowed=plan.unreachable_allowed,
+        on_failure=strategy.on_failure,
+        approval=prepared.environment.approval,
+        one_location=strategy.spread == "one_location_at_a_time",
+        turn_limit=max(limits, default=timedelta(hours=1)),
+    )
+
+
+def _turns(
+    environment: Environment,
+    setup: Setup,
+    rows: list[HostRow],
+    states: dict[str, HostState],
+    keys: dict[str, list[str]],
+) -> tuple[HostTurn, ...]:
+    turns = []
+    for row in rows:
+        host = environment.fleet.host(row.host)
+        if row.outcome is not None or host is None:
+            continue
+        state = states.get(row.host, HostState())
+        turns.append(
+            HostTurn(
+                host=host,
+                host_keys=_keys(host, keys),
+                manifest=row.manifest,
+                running=row.previous_manifest if row.phase == "forward" else state.manifest,
+                previous_release=row.previous_release or "",
+                turn=row.next_turn,
+                group=row.group,
+                was_out=row.was_out or state.out,
+                was_broken=row.was_broken or row.manifest is None,
+                balanced=_balanced(host, setup),
+                own_workers=host.location in environment.own_workers,
+            )
+        )
+    return tuple(turns)
+
+
+def _keys(host: Host, keys: dict[str, list[str]]) -> tuple[str, ...]:
+    return (*((host.host_key,) if host.host_key else ()), *keys.get(host.name, ()))
+
+
+def _balanced(host: Host, setup: Setup) -> bool:
+    role = setup.roles.get(host.role or "")
+    return role is None or role.balancer != "none"
+
+
+def _out_elsewhere(
+    environment: Environment, turns: tuple[HostTurn, ...], states: dict[str, HostState]
+) -> dict[str, int]:
+    """Hosts that do not serve and are none of these, by location."""
+    here = {turn.host.name for turn in turns}
+    out: dict[str, int] = {}
+    for host in environment.fleet.hosts:
+        if host.name not in here and states.get(host.name, HostState()).out:
+            out[host.location] = out.get(host.location, 0) + 1
+    return out
+
+
+def _failed_back(row: HostRow) -> bool:
+    """A host that should have gone back and did not; one that was only to be stopped has been."""
+    failed = row.outcome is Outcome.UNREACHABLE or (row.outcome is not None and row.outcome.failure)
+    return row.phase == "rollback" and failed and row.manifest is not None

@@ -1,0 +1,123 @@
+"""A host's turn, as Temporal sees it: one activity that heartbeats its step."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+from temporalio import activity
+from temporalio.exceptions import ApplicationError
+
+from apollo.domain.status import Outcome
+from apollo.domain.turn import TurnInput, TurnRecord
+from apollo.errors import TurnError
+from apollo.ports import Footing, RunTurn
+
+BEAT = 2.0
+
+
+@dataclass
+class HostActivities:
+    """What workers do to hosts."""
+
+    run_turn: RunTurn
+
+    @activity.defn
+    async def turn(self, given: TurnInput) -> TurnRecord:
+        """Give one host its turn: stage, drain, activate, verify, restore.
+
+        Raises:
+            ApplicationError: The host was put back, is broken, lost or unreachable; its type is
+                the error's name and its detail the TurnRecord.
+        """
+        info = activity.info()
+        footing = _inherited(info.heartbeat_details, info.attempt)
+        attempt_ms = int(info.current_attempt_scheduled_time.timestamp() * 1000)
+        work = asyncio.ensure_future(self.run_turn(given, attempt_ms, footing))
+        try:
+            async with _beating(footing):
+                record = await _see_through(work, footing)
+        except TurnError as error:
+            raise failure_of(given, error, footing, info.attempt) from error
+        record = record.model_copy(
+            update={"attempts": info.attempt, "attached": tuple(footing.attached)}
+        )
+        if record.outcome.good or record.outcome is Outcome.ROLLED_BACK:
+            return record
+        raise ApplicationError(
+            record.message, record, type=record.error or "TurnFailed", non_retryable=True
+        )
+
+
+async def _see_through(work: asyncio.Future[TurnRecord], footing: Footing) -> TurnRecord:
+    """Wait for the turn. One that has drained ends itself, even when nobody waits for it any more.
+
+    A worker that stops hands its turns over; the next attempt attaches.
+    """
+    while True:
+        try:
+            return await asyncio.shield(work)
+        except asyncio.CancelledError:
+            details = activity.cancellation_details()
+            stopping = activity.is_worker_shutdown() or (details and details.worker_shutdown)
+            if work.done() or stopping or not footing.drained:
+                work.cancel()
+                with contextlib.suppress(asyncio.CancelledError, TurnError):
+                    await work
+                raise
+
+
+@contextlib.asynccontextmanager
+async def _beating(footing: Footing) -> AsyncIterator[None]:
+    async def beat(details: Callable[[], dict[str, Any]]) -> None:
+        while True:
+            activity.heartbeat(details())
+            await asyncio.sleep(BEAT)
+
+    heart = asyncio.create_task(beat(footing.details))
+    try:
+        yield
+    finally:
+        heart.cancel()
+
+
+def _inherited(details: Any, attempt: int) -> Footing:
+    """What the attempt before had learnt; one that died without a word may have drained."""
+    if details:
+        last = details[0]
+        return Footing(drained=bool(last["drained"]), attached=list(last["attached"]))
+    return Footing(drained=attempt > 1)
+
+
+def failure_of(
+    given: TurnInput, error: TurnError, footing: Footing, attempt: int
+) -> ApplicationError:
+    """How an attempt ends for Temporal: another attempt, or the host's end state.
+
+    | before the drain, for the host's own reasons | unreachable: tried again after the wave |
+    | fenced: a newer turn has the host            | lost to this turn, no other attempt     |
+    | anything else after the drain                | another attempt, `lost` when time is up |
+    """
+    unreachable = error.unreachable and not footing.drained
+    final = unreachable or not (error.retried or error.unreachable)
+    record = TurnRecord(
+        host=given.host.name,
+        turn=given.turn,
+        outcome=Outcome.UNREACHABLE if unreachable else Outcome.LOST,
+        attempts=attempt,
+        attached=tuple(footing.attached),
+        error=error.code,
+        step=error.step,
+        message=error.message,
+        left=error.left,
+        hint=error.hint,
+    )
+    return ApplicationError(
+        error.message,
+        record,
+        type=error.code,
+        non_retryable=final,
+        next_retry_delay=None if final else timedelta(seconds=min(2.0 * attempt, 15.0)),
+    )

@@ -1,0 +1,162 @@
+"""Who may change an environment's hosts: the lease, checked against Temporal (rule 11)."""
+
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from temporalio.api.enums.v1 import EventType
+from temporalio.client import WorkflowExecutionStatus
+from temporalio.service import RPCError, RPCStatusCode
+
+from apollo import names
+from apollo.catalog.records import HostRow, Lease, StoredDeployment
+from apollo.domain.deployment import Control
+from apollo.domain.rollout import LeaseAnswer, LeaseInput
+from apollo.domain.status import DeploymentState, Outcome
+from apollo.domain.turn import TurnInput, TurnRecord
+
+if TYPE_CHECKING:
+    from temporalio.client import Client
+
+    from apollo.catalog.catalog import Catalog
+
+
+@dataclass
+class LeaseKeeper:
+    """Asks for an environment's lease on behalf of one deployment."""
+
+    catalog: "Catalog"
+    client: "Client"
+    _told: str = ""
+
+    async def ask(self, given: LeaseInput) -> LeaseAnswer | None:
+        """The lease, or why it will not be had; nothing while it is worth waiting."""
+        leases = self.catalog.leases
+        place = given.application, given.environment
+        run, number = given.run_id, given.number
+        lease = await leases.take(*place, given.workflow_id, run, number, _now_ms())
+        if lease is None:
+            holder = await leases.holder(*place)
+            if holder is None:
+                return None
+            if await self._closed(holder):
+                dead, ours = holder.workflow_id, given.workflow_id
+                lease = await leases.replace(*place, dead, ours, run, number, _now_ms())
+            else:
+                return await self._busy(given, holder)
+        return LeaseAnswer(granted_ms=lease.granted_ms) if lease else None
+
+    async def _busy(self, given: LeaseInput, holder: Lease) -> LeaseAnswer | None:
+        label = f"{given.application}/{given.environment}"
+        if given.if_busy == "refuse":
+            text = (
+                f"{label}#{holder.number} is changing hosts; wait for it with --if-busy wait, or "
+                f"take over with --if-busy supersede"
+            )
+            return LeaseAnswer(outcome="refused", message=text)
+        if newer := await self._newer(given):
+            text = f"{label}#{newer} waits too, and is newer"
+            return LeaseAnswer(outcome="superseded", message=text)
+        if given.if_busy == "supersede" and self._told != holder.workflow_id:
+            word = Control(by=given.by, reason=f"superseded by {label}#{given.number}")
+            await self.client.get_workflow_handle(holder.workflow_id).signal("supersede", word)
+            self._told = holder.workflow_id
+        return None
+
+    async def _newer(self, given: LeaseInput) -> int | None:
+        for other in await self.catalog.deployments.running(given.application, given.environment):
+            waits = other.state is DeploymentState.WAITING and other.plan is not None
+            patient = other.request.get("if_busy") in ("wait", "supersede")
+            if other.number > given.number and waits and patient:
+                return other.number
+        return None
+
+    async def _closed(self, holder: Lease) -> bool:
+        """Whether the holder and all its batches are closed; what it left behind is then recorded.
+
+        A holder's children go on for a while after it was terminated.
+        """
+        if await self._runs(holder.workflow_id):
+            return False
+        stored = await self.catalog.deployments.by_workflow(holder.workflow_id)
+        if stored is None:
+            return True
+        rows = await self.catalog.plans.rows(stored.uuid)
+        batches = dict.fromkeys(
+            names.batch_id(holder.workflow_id, row.phase, row.wave, row.batch) for row in rows
+        )
+        for batch in batches:
+            if await self._runs(batch):
+                return False
+        await self._bury(stored, rows, list(batches))
+        return True
+
+    async def _runs(self, workflow_id: str) -> bool:
+        try:
+            found = await self.client.get_workflow_handle(workflow_id).describe()
+        except RPCError as error:
+            if error.status is RPCStatusCode.NOT_FOUND:
+                return False
+            raise
+        return found.status is WorkflowExecutionStatus.RUNNING
+
+    async def _bury(
+        self, stored: StoredDeployment, rows: list[HostRow], batches: list[str]
+    ) -> None:
+        """Turns that a dead deployment had begun and never recorded: their hosts count as out."""
+        for batch in batches:
+            for turn in await self._unfinished(batch):
+                row = next(
+                    (r for r in rows if (r.host, r.phase) == (turn.host.name, turn.phase)), None
+                )
+                if row is None or row.outcome is not None:
+                    continue
+                record = TurnRecord(
+                    host=turn.host.name,
+                    turn=turn.turn,
+                    outcome=Outcome.LOST,
+                    error="ContactLost",
+                    step="turn",
+                    message=f"{turn.host.name}: {stored.label} was ended in the middle of its turn",
+                    left="unknown",
+                    hint="the next deployment takes this host first",
+                )
+                await self.catalog.turns.record(stored.uuid, turn.phase, [record])
+        detail = "its workflow was ended from outside; another deployment took the lease over"
+        await self.catalog.deployments.end(stored.uuid, DeploymentState.ABORTED, detail)
+
+    async def _unfinished(self, batch: str) -> list[TurnInput]:
+        """The turns that a closed batch had scheduled and that have no end in its history."""
+        open_turns: dict[int, TurnInput] = {}
+        try:
+            async for event in self.client.get_workflow_handle(batch).fetch_history_events():
+                if event.event_type == EventType.EVENT_TYPE_ACTIVITY_TASK_SCHEDULED:
+                    scheduled = event.activity_task_scheduled_event_attributes
+                    if scheduled.activity_id.startswith("turn:"):
+                        (turn,) = await self.client.data_converter.decode(
+                            list(scheduled.input.payloads), [TurnInput]
+                        )
+                        open_turns[event.event_id] = turn
+                elif event.event_type in _ENDS:
+                    open_turns.pop(_scheduled_id(event), None)
+        except RPCError as error:
+            if error.status is not RPCStatusCode.NOT_FOUND:
+                raise
+        return list(open_turns.values())
+
+
+_ENDS = {
+    EventType.EVENT_TYPE_ACTIVITY_TASK_COMPLETED: "activity_task_completed_event_attributes",
+    EventType.EVENT_TYPE_ACTIVITY_TASK_FAILED: "activity_task_failed_event_attributes",
+    EventType.EVENT_TYPE_ACTIVITY_TASK_TIMED_OUT: "activity_task_timed_out_event_attributes",
+    EventType.EVENT_TYPE_ACTIVITY_TASK_CANCELED: "activity_task_canceled_event_attributes",
+}
+
+
+def _scheduled_id(event: object) -> int:
+    kind = event.event_type  # type: ignore[attr-defined]
+    return int(getattr(event, _ENDS[kind]).scheduled_event_id)
+
+
+def _now_ms() -> int:
+    return int(time.time() * 1000)

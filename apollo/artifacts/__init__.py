@@ -1,0 +1,1 @@
+"""Artifacts: how releases are packed, and where they and manifests are kept."""

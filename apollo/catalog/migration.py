@@ -1,0 +1,87 @@
+"""Brings a catalog's tables to this version of Apollo."""
+
+import threading
+import time
+from pathlib import Path
+
+from alembic import command
+from alembic.config import Config
+from alembic.util import CommandError
+from sqlalchemy import URL, Connection, create_engine, text
+from sqlalchemy.exc import OperationalError
+from sqlalchemy.pool import NullPool
+
+from apollo.catalog.engine import engine_options, prepare, sqlite_file, translated, writing
+from apollo.errors import Refused
+
+# Alembic keeps its context in module globals.
+_ALEMBIC = threading.Lock()
+_ADVISORY_KEY = 0x61706F6C6C6F
+_WAL_TRIES = 200
+
+
+def upgrade(url: URL) -> None:
+    """Make or upgrade the tables. Blocks; several processes may do it at once.
+
+    Raises:
+        Refused: The catalog was made by a newer Apollo.
+        Unavailable: The database does not answer.
+    """
+    with _ALEMBIC, translated(url):
+        if file := sqlite_file(url):
+            file.parent.mkdir(parents=True, exist_ok=True)
+        engine = create_engine(_blocking(url), poolclass=NullPool, **engine_options(url))
+        prepare(engine)
+        try:
+            with writing(engine).connect() as connection:
+                _use_wal(connection)
+            with writing(engine).begin() as connection:
+                _upgrade(connection)
+        finally:
+            engine.dispose()
+
+
+def configuration() -> Config:
+    """Alembic's configuration, as its command line would read it from a file."""
+    config = Config()
+    folder = str(Path(__file__).parent / "migrations")
+    config.set_main_option("script_location", folder.replace("%", "%%"))
+    return config
+
+
+def _upgrade(connection: Connection) -> None:
+    if connection.dialect.name == "postgresql":
+        # SQLite's BEGIN IMMEDIATE lets one in at a time; here it takes a lock.
+        connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _ADVISORY_KEY})
+    config = configuration()
+    config.attributes["connection"] = connection
+    try:
+        command.upgrade(config, "head")
+    except CommandError as error:
+        raise Refused(
+            f"the catalog was made by another version of Apollo: {error}",
+            hint="use the newest Apollo that has worked with this catalog",
+        ) from error
+
+
+def _blocking(url: URL) -> URL:
+    """The URL with a driver that needs no event loop."""
+    drivers = {"sqlite": "sqlite+pysqlite", "postgresql": "postgresql+psycopg"}
+    return url.set(drivername=drivers.get(url.get_backend_name(), url.drivername))
+
+
+def _use_wal(connection: Connection) -> None:
+    """Let readers and the writer of SQLite not wait for each other; the file remembers it."""
+    if connection.dialect.name != "sqlite":
+        return
+    driver = connection.connection.driver_connection
+    assert driver is not None
+    for attempt in range(_WAL_TRIES):
+        try:
+            driver.execute("PRAGMA journal_mode=WAL")
+            return
+        except Exception as error:
+            # The switch does not wait for others as everything else does.
+            if "locked" not in str(error) or attempt == _WAL_TRIES - 1:
+                raise OperationalError("PRAGMA journal_mode=WAL", None, error) from error
+            time.sleep(0.05)

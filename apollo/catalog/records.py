@@ -1,0 +1,182 @@
+"""What the catalog answers with."""
+
+from datetime import datetime
+from typing import Any, Literal
+
+from pydantic import Field
+
+from apollo.domain.base import Wire
+from apollo.domain.environment import Environment
+from apollo.domain.plan import HostState, PlannedHost
+from apollo.domain.release import Release
+from apollo.domain.rollout import Phase
+from apollo.domain.status import DeploymentState, Outcome
+from apollo.domain.turn import TurnRecord
+
+
+class AppliedEnvironment(Wire):
+    """An environment as it was applied; the pipeline is the application's, as it is now."""
+
+    environment: Environment
+    revision: int
+    pipeline: tuple[str, ...] = ()
+    applied_at: datetime
+    applied_by: str
+    reason: str = ""
+
+
+class StoredRelease(Wire):
+    """A release, and who made it when."""
+
+    release: Release
+    created_at: datetime
+    created_by: str
+
+
+class NewDeployment(Wire):
+    """What a deployment is when it is opened."""
+
+    workflow_id: str
+    run_id: str
+    application: str
+    environment: str
+    release: str = ""
+    previous_release: str = ""
+    revision: int = 0
+    kind: str = "deploy"
+    whole_fleet: bool = True
+    """Whether its release becomes the environment's when it ends well."""
+    by: str = ""
+    reason: str = ""
+    request: dict[str, Any] = Field(default_factory=dict)
+
+
+class StoredDeployment(NewDeployment):
+    """A deployment as the catalog knows it."""
+
+    uuid: str
+    number: int
+    state: DeploymentState
+    detail: str = ""
+    """Why it is in this state, or how it ended."""
+    plan: dict[str, Any] | None = None
+    """What the plan says beside its hosts; none: it has no plan yet."""
+    hosts: int = 0
+    granted_ms: int = 0
+    opened_at: datetime
+    started_at: datetime | None = None
+    ended_at: datetime | None = None
+
+    @property
+    def label(self) -> str:
+        """`shop/prod#42`."""
+        return f"{self.application}/{self.environment}#{self.number}"
+
+
+class HostRow(PlannedHost):
+    """A host in a phase of a deployment: its place in the plan, and how its last turn ended."""
+
+    deployment: str
+    phase: Phase
+    manifest: str | None = None
+    """Digest of what it shall run; none in a rollback: stop the host and report it."""
+    check_only: bool = False
+    previous_manifest: str | None = None
+    previous_release: str | None = None
+    """What the catalog knew it to run before the deployment."""
+    turns: int = 0
+    """The number of its last turn that is recorded, in either phase."""
+    outcome: Outcome | None = None
+    ran: str | None = None
+    """Digest of what it ran when that turn had ended."""
+    step: str = ""
+    error: str = ""
+    message: str = ""
+    attached: tuple[str, ...] = ()
+    record: TurnRecord | None = None
+    started_at: datetime | None = None
+    ended_at: datetime | None = None
+
+    @property
+    def next_turn(self) -> int:
+        """The number that its next turn has."""
+        return self.turns + 1
+
+
+class HostEnd(Wire):
+    """How a host came out of a deployment, both phases taken together."""
+
+    host: str
+    location: str
+    outcome: Outcome | None
+    """None: its turn has not come yet."""
+    error: str = ""
+
+
+class LastGood(Wire):
+    """What a host ran at the end of the last succeeded deployment that it took part in."""
+
+    manifest: str
+    release: str
+    number: int
+
+
+class KnownHost(HostState):
+    """What the catalog knows of a host, now or at a past moment."""
+
+    host: str
+    since: datetime
+    deployment: str = ""
+    """The uuid of the deployment that made it so; empty: a person did."""
+    disabled_reason: str | None = None
+
+
+class HostKey(Wire):
+    """A host key that is trusted."""
+
+    host: str
+    line: str
+    added_at: datetime
+    added_by: str
+    reason: str = ""
+
+
+class Lease(Wire):
+    """Who may change the hosts of an environment."""
+
+    application: str
+    environment: str
+    workflow_id: str
+    run_id: str
+    number: int
+    granted_ms: int
+
+
+class AuditEntry(Wire):
+    """Who did what, when and why."""
+
+    id: int
+    at: datetime
+    identity: str
+    identity_kind: Literal["declared", "verified"] = "declared"
+    application: str = ""
+    environment: str = ""
+    deployment: str = ""
+    action: str
+    reason: str = ""
+    detail: dict[str, Any] = Field(default_factory=dict)
+    control: str | None = None
+
+
+def final_outcome(
+    forward: Outcome | None, back: Outcome | None, *, check_only: bool = False
+) -> Outcome | None:
+    """What a host's turns forward and back come to.
+
+    A rollback that did not get to a host, or only looked at it, leaves it as it was.
+    """
+    if back is None or back in (Outcome.NOT_STARTED, Outcome.SKIPPED):
+        return forward
+    if back.good or back is Outcome.ROLLED_BACK:
+        return forward if check_only else Outcome.ROLLED_BACK
+    return back

@@ -1,0 +1,226 @@
+"""How the turns of a deployment ended, and what hosts ran before."""
+
+from collections import Counter
+from collections.abc import Collection, Sequence
+from typing import Any
+
+from sqlalchemy import RowMapping, Select, bindparam, func, select, update
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from apollo.catalog import tables
+from apollo.catalog.changes import after_turn
+from apollo.catalog.deployments import locked_deployment
+from apollo.catalog.engine import Database, chunks
+from apollo.catalog.hosts import Place, Row, change_states, state_of
+from apollo.catalog.plans import rows_of
+from apollo.catalog.records import HostEnd, LastGood, final_outcome
+from apollo.domain.rollout import Phase
+from apollo.domain.status import DeploymentState, Outcome
+from apollo.domain.turn import TurnRecord
+from apollo.errors import NotFound
+
+_ROWS = tables.deployment_hosts
+_DEPLOYMENTS = tables.deployments
+_GOOD = [outcome for outcome in Outcome if outcome.good]
+
+
+class Turns:
+    """The turns of all deployments."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def begin(self, deployment: str, phase: Phase, hosts: Collection[str]) -> None:
+        """Write that turns have begun; a time that is written stays."""
+        async with self._database.write() as connection:
+            for names in chunks(sorted(hosts)):
+                await connection.execute(
+                    update(_ROWS)
+                    .where(
+                        _ROWS.c.deployment == deployment,
+                        _ROWS.c.phase == phase,
+                        _ROWS.c.host.in_(names),
+                        _ROWS.c.started_at.is_(None),
+                    )
+                    .values(started_at=self._database.now())
+                )
+
+    async def record(self, deployment: str, phase: Phase, records: Sequence[TurnRecord]) -> int:
+        """Write how turns ended, and what runs on their hosts now; how many were news.
+
+        A turn is written once, and never over one of a higher number. What is known of a host
+        is never set back by a deployment whose lease is older.
+
+        Raises:
+            NotFound: There is no such deployment, or a host is not planned in that phase.
+        """
+        latest = {record.host: record for record in sorted(records, key=lambda each: each.turn)}
+        if not latest:
+            return 0
+        async with self._database.write() as connection:
+            head = await locked_deployment(connection, deployment)
+            turns = await _turns(connection, deployment, phase, sorted(latest))
+            if missing := sorted(latest.keys() - turns.keys()):
+                raise NotFound(f"{deployment} plans no {phase} turn for {', '.join(missing)}")
+            news = [record for host, record in latest.items() if record.turn > turns[host]]
+            if not news:
+                return 0
+            await self._write(connection, deployment, phase, news)
+            await self._learn(connection, head, phase, news)
+        return len(news)
+
+    async def ends(self, deployment: str) -> list[HostEnd]:
+        """How each host came out so far, both phases taken together, in the plan's order."""
+        columns = ("phase", "host", "location", "outcome", "error", "check_only")
+        query = rows_of(deployment).with_only_columns(*(_ROWS.c[name] for name in columns))
+        async with self._database.read() as connection:
+            rows = (await connection.execute(query)).mappings().all()
+        back = {row["host"]: row for row in rows if row["phase"] == "rollback"}
+        return [_end(row, back.get(row["host"])) for row in rows if row["phase"] == "forward"]
+
+    async def counts(self, deployment: str) -> dict[str, int]:
+        """How many hosts came out how; `pending` those without an outcome. They add up."""
+        return dict(Counter(str(end.outcome or "pending") for end in await self.ends(deployment)))
+
+    async def errors(self, deployment: str) -> dict[str, int]:
+        """How many hosts came out with which error."""
+        return dict(Counter(end.error for end in await self.ends(deployment) if end.error))
+
+    async def last_good(
+        self,
+        application: str,
+        environment: str,
+        *,
+        before: int,
+        hosts: Collection[str],
+    ) -> dict[str, LastGood]:
+        """What hosts ran at the end of the last succeeded deployment they took part in (rule 7).
+
+        Args:
+            application: The application.
+            environment: The environment.
+            before: The number of a deployment; only those before it are looked at.
+            hosts: The hosts asked for; those that took part in none are missing in the answer.
+        """
+        succeeded = (
+            _DEPLOYMENTS.c.application == application,
+            _DEPLOYMENTS.c.environment == environment,
+            _DEPLOYMENTS.c.state == DeploymentState.SUCCEEDED,
+            _DEPLOYMENTS.c.number < before,
+        )
+        found: dict[str, LastGood] = {}
+        async with self._database.read() as connection:
+            newest = select(func.max(_DEPLOYMENTS.c.number)).where(*succeeded)
+            # The newest nearly always says it all; older ones are asked for what it leaves open.
+            query = _good(*succeeded).where(_DEPLOYMENTS.c.number == newest.scalar_subquery())
+            await _collect(connection, query, found)
+            missing = sorted(set(hosts) - found.keys())
+            for names in chunks(missing):
+                query = _good(*succeeded, _ROWS.c.host.in_(names))
+                await _collect(connection, query.order_by(_DEPLOYMENTS.c.number), found)
+        return {host: found[host] for host in hosts if host in found}
+
+    async def _write(
+        self, connection: AsyncConnection, deployment: str, phase: Phase, news: list[TurnRecord]
+    ) -> None:
+        moment = self._database.now()
+        await connection.execute(
+            update(_ROWS)
+            .where(
+                _ROWS.c.deployment == deployment,
+                _ROWS.c.phase == phase,
+                _ROWS.c.host == bindparam("of"),
+            )
+            .values(
+                {
+                    name: bindparam(f"new_{name}")
+                    for name in ("turns", "outcome", "ran", "step", "error", "message")
+                }
+                | {"attached": bindparam("new_attached"), "record": bindparam("new_record")}
+                | {"ended_at": moment}
+            ),
+            [
+                {
+                    "of": record.host,
+                    "new_turns": record.turn,
+                    "new_outcome": record.outcome,
+                    "new_ran": record.manifest,
+                    "new_step": record.step,
+                    "new_error": record.error,
+                    "new_message": record.message,
+                    "new_attached": list(record.attached),
+                    "new_record": record.model_dump(mode="json"),
+                }
+                for record in news
+            ],
+        )
+
+    async def _learn(
+        self, connection: AsyncConnection, head: RowMapping, phase: Phase, news: list[TurnRecord]
+    ) -> None:
+        records = {record.host: record for record in news}
+
+        def learned(host: str, row: Row) -> Row:
+            record = records[host]
+            age = {
+                "granted_ms": head["granted_ms"],
+                "number": head["number"],
+                "turn": record.turn,
+            }
+            if tuple(age.values()) <= tuple(row[column] for column in age):
+                return row
+            state = after_turn(state_of(row), record, phase)
+            if record.outcome in (Outcome.SKIPPED, Outcome.NOT_STARTED):
+                return row
+            return {**row, **state.model_dump(), **age, "deployment": head["uuid"]}
+
+        place = Place(head["application"], head["environment"])
+        await change_states(self._database, connection, place, list(records), learned)
+
+
+async def _turns(
+    connection: AsyncConnection, deployment: str, phase: Phase, hosts: list[str]
+) -> dict[str, int]:
+    turns: dict[str, int] = {}
+    for names in chunks(hosts):
+        query = select(_ROWS.c.host, _ROWS.c.turns).where(
+            _ROWS.c.deployment == deployment, _ROWS.c.phase == phase, _ROWS.c.host.in_(names)
+        )
+        turns.update({host: turn for host, turn in await connection.execute(query)})
+    return turns
+
+
+async def _collect(
+    connection: AsyncConnection, query: Select[Any], found: dict[str, LastGood]
+) -> None:
+    for host, ran, manifest, release, number in await connection.execute(query):
+        if ran or manifest:
+            found[host] = LastGood(manifest=ran or manifest, release=release, number=number)
+
+
+def _good(*where: Any) -> Select[Any]:
+    return (
+        select(
+            _ROWS.c.host,
+            _ROWS.c.ran,
+            _ROWS.c.manifest,
+            _DEPLOYMENTS.c.release,
+            _DEPLOYMENTS.c.number,
+        )
+        .join(_DEPLOYMENTS, _DEPLOYMENTS.c.uuid == _ROWS.c.deployment)
+        .where(*where, _ROWS.c.phase == "forward", _ROWS.c.outcome.in_(_GOOD))
+    )
+
+
+def _end(forward: RowMapping, back: RowMapping | None) -> HostEnd:
+    first = Outcome(forward["outcome"]) if forward["outcome"] else None
+    second = Outcome(back["outcome"]) if back is not None and back["outcome"] else None
+    looked = back is not None and back["check_only"]
+    final = final_outcome(first, second, check_only=looked)
+    decides = back if back is not None and final is second and second is not None else forward
+    return HostEnd(
+        host=forward["host"],
+        location=forward["location"],
+        outcome=final,
+        error=decides["error"],
+    )

@@ -1,0 +1,83 @@
+"""What people have said to a running deployment, and what may be said to it now."""
+
+from typing import Literal
+
+from apollo.domain.base import parse_share
+from apollo.domain.deployment import PaceControl
+from apollo.domain.status import DeploymentState
+
+Stop = Literal["abort", "rollback", "supersede"]
+ACTIONS = ("pause", "resume", "abort", "rollback", "approve", "pace", "supersede")
+
+
+class Controls:
+    """The state that controls change. It has no clock; the workflow acts on it."""
+
+    def __init__(self) -> None:
+        self.base = DeploymentState.WAITING
+        self.gate = ""
+        """The gate that is waited at, if any."""
+        self.approved: list[str] = []
+        self.paused = False
+        self.stop: Stop | None = None
+        self.detail = ""
+        self.resumed = 0
+
+    @property
+    def state(self) -> DeploymentState:
+        """What the deployment shows: paused hides what it would do otherwise."""
+        paused = self.paused and not self.base.ended and self.stop is None
+        return DeploymentState.PAUSED if paused else self.base
+
+    def refusal(self, action: str) -> str | None:
+        """Why the action makes no sense now, and what does; none if it does."""
+        if self.base.ended:
+            return f"the deployment has ended: {self.base}"
+        if self.stop is not None and action != "pace":
+            return f"the deployment is already ending: {self.stop} was asked for"
+        return {
+            "pause": "it is paused already; resume goes on" if self.paused else None,
+            "resume": None if self.paused else f"it is not paused: it is {self.state}",
+            "approve": None if self.gate else f"nothing waits for approval: it is {self.state}",
+            "rollback": self._no_rollback(),
+            "supersede": self._no_rollback(),
+        }.get(action)
+
+    def pause_itself(self, why: str) -> None:
+        """Nothing says that the release is bad, but a person must look."""
+        self.paused, self.detail = True, why
+
+    def pause(self, reason: str) -> None:
+        """No host begins a turn; turns in flight end."""
+        self.paused, self.detail = True, f"paused: {reason}" if reason else "paused"
+
+    def resume(self) -> None:
+        """Go on."""
+        self.paused, self.detail = False, ""
+        self.resumed += 1
+
+    def approve(self) -> None:
+        """Open the gate that is waited at."""
+        self.approved.append(self.gate)
+
+    def end(self, stop: Stop, reason: str) -> None:
+        """Stop at the next host boundary."""
+        self.stop, self.paused = stop, False
+        self.detail = f"{stop}: {reason}" if reason else stop
+
+    def _no_rollback(self) -> str | None:
+        if self.base is DeploymentState.ROLLING_BACK:
+            return "it is rolling back already"
+        return None
+
+
+def pace_refusal(word: PaceControl) -> str | None:
+    """Why this is no pace; none if it is one."""
+    try:
+        share = parse_share(word.max_unavailable)
+    except ValueError as error:
+        found = f"found {word.max_unavailable!r}"
+        return f'max_unavailable: {error}; {found}; try {{"max_unavailable": "20%"}}'
+    if share.count == 0 or share.percent == 0:
+        return "max_unavailable: 0 would never let a host begin; use pause"
+    return None

@@ -1,0 +1,253 @@
+"""What workflows and activities tell each other about a deployment. Payloads stay small."""
+
+from datetime import timedelta
+from typing import Literal
+
+from apollo.domain.base import Duration, Wire
+from apollo.domain.capacity import Allowance
+from apollo.domain.deployment import DeploymentRequest
+from apollo.domain.environment import BalancerSpec
+from apollo.domain.fleet import Host
+from apollo.domain.status import DeploymentState
+from apollo.domain.turn import TurnInput, TurnRecord
+
+Phase = Literal["forward", "rollback"]
+Ending = Literal[
+    "done", "failed", "halted", "rolled_back", "rollback_failed", "aborted", "superseded", "refused"
+]
+"""How the way forward or back came to its end; the catalog's rows make a state of it."""
+
+
+class OpenInput(Wire):
+    """Open the deployment that this workflow carries out."""
+
+    request: DeploymentRequest
+    workflow_id: str
+    run_id: str
+
+
+class WaveOutline(Wire):
+    """A wave, as the workflow needs to know it."""
+
+    number: int
+    hosts: int
+    batches: int
+    bake: Duration = timedelta(0)
+    approval: bool = False
+
+
+class Opened(Wire):
+    """A deployment that has its number and its plan."""
+
+    deployment: str
+    number: int
+    label: str
+    release: str
+    previous_release: str = ""
+    hosts: int
+    locations: dict[str, int] = {}
+    waves: tuple[WaveOutline, ...] = ()
+    allowance: Allowance
+    failures_allowed: int = 0
+    unreachable_allowed: int = 0
+    on_failure: Literal["rollback", "halt"] = "rollback"
+    approval: bool = False
+    one_location: bool = False
+    turn_limit: Duration = timedelta(hours=1)
+    """How long one turn may take at the most, over all its attempts."""
+
+
+class LeaseInput(Wire):
+    """Ask for the environment's lease."""
+
+    deployment: str
+    application: str
+    environment: str
+    number: int
+    workflow_id: str
+    run_id: str
+    if_busy: Literal["refuse", "wait", "supersede"] = "refuse"
+    by: str = ""
+
+
+class LeaseAnswer(Wire):
+    """The lease, or why it is not to be had."""
+
+    granted_ms: int | None = None
+    outcome: Literal["granted", "refused", "superseded"] = "granted"
+    message: str = ""
+
+
+class BatchLoad(Wire):
+    """Load the hosts of a batch that have not ended yet."""
+
+    deployment: str
+    workflow_id: str
+    phase: Phase
+    wave: int
+    batch: int
+    granted_ms: int
+
+
+class HostTurn(Wire):
+    """What a turn is told that differs from host to host."""
+
+    host: Host
+    host_keys: tuple[str, ...] = ()
+    manifest: str | None = None
+    previous_release: str = ""
+    turn: int = 1
+    group: int = 0
+    """Hosts of a group begin when those of lower groups have ended: the order of roles."""
+    was_out: bool = False
+    was_broken: bool = False
+    running: str | None = None
+    balanced: bool = True
+    own_workers: bool = False
+
+
+class BatchHosts(Wire):
+    """The hosts of a batch, and what all their turns have in common."""
+
+    turns: tuple[HostTurn, ...]
+    out: dict[str, int] = {}
+    """Hosts of the fleet outside this batch's pending ones that are out, by location."""
+    owner: str
+    label: str
+    application: str
+    environment: str
+    release: str
+    folder: str
+    first_use: bool = False
+    balancer: BalancerSpec | None = None
+    redeploy: bool = False
+
+    def turn(self, load: BatchLoad, host: HostTurn) -> TurnInput:
+        """The input of one host's turn."""
+        return TurnInput(
+            deployment=load.deployment,
+            label=self.label,
+            owner=self.owner,
+            application=self.application,
+            environment=self.environment,
+            release=self.release,
+            previous_release=host.previous_release,
+            phase=load.phase,
+            wave=load.wave,
+            turn=host.turn,
+            granted_ms=load.granted_ms,
+            host=host.host,
+            host_keys=host.host_keys,
+            first_use=self.first_use,
+            manifest=host.manifest,
+            folder=self.folder,
+            balancer=self.balancer if host.balanced else None,
+            redeploy=self.redeploy,
+            running=host.running,
+        )
+
+
+class BatchInput(Wire):
+    """What a batch works on: its hosts by number, and its grant."""
+
+    load: BatchLoad
+    label: str
+    allowance: Allowance
+    failures_left: int
+    unreachable_left: int
+    turn_limit: Duration
+    one_location: bool = False
+    paused: bool = False
+
+
+class BatchControl(Wire):
+    """What a deployment tells its running batch."""
+
+    paused: bool = False
+    stop: bool = False
+    allowance: Allowance | None = None
+
+
+class LocationCounts(Wire):
+    """How far a wave has come in one location."""
+
+    ended: int = 0
+    failed: int = 0
+    unreachable: int = 0
+    out: int = 0
+
+
+class Progress(Wire):
+    """What a batch tells its deployment from time to time."""
+
+    wave: int
+    batch: int
+    phase: Phase
+    locations: dict[str, LocationCounts] = {}
+
+
+class BatchResult(Progress):
+    """How a batch ended."""
+
+    pending: int = 0
+    """Hosts that have had no turn."""
+    failures: int = 0
+    unreachable: int = 0
+    stuck: tuple[str, ...] = ()
+    """The locations that had no room, when nothing could go on."""
+
+
+class RecordInput(Wire):
+    """Write how hosts ended; writing it twice changes nothing."""
+
+    deployment: str
+    phase: Phase
+    records: tuple[TurnRecord, ...]
+
+
+class StateInput(Wire):
+    """Write a deployment's state."""
+
+    deployment: str
+    state: DeploymentState
+    detail: str = ""
+
+
+class ControlInput(Wire):
+    """Write who said what to a deployment."""
+
+    deployment: str
+    control: str
+    action: str
+    by: str = ""
+    reason: str = ""
+    detail: str = ""
+
+
+class RollbackPlan(Wire):
+    """The rollback's rows are in the catalog; these are their numbers."""
+
+    hosts: int
+    batches: int
+    allowance: Allowance
+
+
+class CloseInput(Wire):
+    """End a deployment and give its lease back."""
+
+    deployment: str
+    workflow_id: str
+    ending: Ending
+    detail: str = ""
+
+
+class DeploymentResult(Wire):
+    """How a deployment ended: the outcomes add up to the hosts planned."""
+
+    label: str
+    state: DeploymentState
+    release: str
+    previous_release: str = ""
+    outcomes: dict[str, int] = {}
+    errors: dict[str, int] = {}
+    detail: str = ""

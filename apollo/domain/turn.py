@@ -1,0 +1,98 @@
+"""What one host goes through: what a turn is told, and how it ended."""
+
+from datetime import timedelta
+from typing import Literal
+
+from apollo.domain.base import Wire
+from apollo.domain.environment import BalancerSpec
+from apollo.domain.fleet import Host
+from apollo.domain.manifest import Manifest
+from apollo.domain.setup import HOOKS
+from apollo.domain.status import Outcome
+
+CONTACT_MARGIN = timedelta(minutes=30)
+"""How long a turn goes on asking for a lost host, beyond what its steps need."""
+
+
+class TurnInput(Wire):
+    """One host's turn. It names its manifest by digest; the worker fetches that from the store."""
+
+    deployment: str
+    """The deployment's uuid: the name of its journals."""
+    label: str
+    """`shop/prod#42`."""
+    owner: str
+    """Whose root it must be: catalog uuid, application, environment."""
+    application: str
+    environment: str
+    release: str
+    previous_release: str = ""
+    phase: Literal["forward", "rollback"] = "forward"
+    wave: int = 1
+    turn: int = 1
+    granted_ms: int
+    """When the lease was granted: the first part of the fence."""
+    host: Host
+    host_keys: tuple[str, ...] = ()
+    first_use: bool = False
+    manifest: str | None = None
+    """Digest of the manifest to run; none: stop the host and report it."""
+    running: str | None = None
+    """Digest of what the catalog says runs here; needed where there is nothing to run instead."""
+    folder: str = ""
+    """The release's folder on the host: `<UTC time>-<version>`."""
+    balancer: BalancerSpec | None = None
+    redeploy: bool = False
+
+    @property
+    def activity_id(self) -> str:
+        """The turn's name within its batch."""
+        return f"turn:{self.host.name}:{self.turn}"
+
+
+class Step(Wire):
+    """A step that the host's journal holds: its exit code and how long it took, in seconds."""
+
+    name: str
+    exit: int | None = None
+    seconds: float | None = None
+    times: int = 1
+
+
+class TurnRecord(Wire):
+    """How a turn ended."""
+
+    host: str
+    outcome: Outcome
+    turn: int = 1
+    manifest: str | None = None
+    """Digest of what the host runs now, if anything."""
+    release: str | None = None
+    previous: str | None = None
+    """Digest of what it ran before the turn."""
+    steps: tuple[Step, ...] = ()
+    attached: tuple[str, ...] = ()
+    """Steps that this or an earlier attempt found running and attached to."""
+    attempts: int = 1
+    error: str = ""
+    """The error's type: `HookFailed`."""
+    step: str = ""
+    message: str = ""
+    left: str = ""
+    hint: str = ""
+    output: str = ""
+    """The end of the failed step's output, without secrets."""
+    note: str = ""
+
+
+def longest_turn(manifest: Manifest, balancer: BalancerSpec | None) -> timedelta:
+    """How long one turn may take: its hooks and checks, forward and back, waits, a margin."""
+    total = CONTACT_MARGIN
+    for name in HOOKS:
+        if hook := manifest.hooks.get(name):
+            total += 2 * (hook.timeout or timedelta(0)) * (hook.retries + 1)
+    if manifest.health:
+        total += 2 * (manifest.health.deadline + manifest.health.healthy_for)
+    if balancer:
+        total += balancer.drain.wait
+    return total

@@ -1,0 +1,1 @@
+"""The files that users write: YAML with positions, read into the domain."""

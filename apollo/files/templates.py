@@ -1,0 +1,152 @@
+"""Checks of the names in braces: `{NAME}` in root, health and balancer, `${NAME}` in files."""
+
+import re
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+from string import Template
+from typing import NamedTuple
+
+from apollo.files.draft import Draft, EnvironmentDraft
+from apollo.files.inventory import Sketch
+from apollo.files.mistakes import Mistake, Told
+from apollo.files.positions import Document, Mark, Part, Path
+from apollo.files.unsupported import words as not_yet_words
+from apollo.files.words import did_you_mean
+
+_PLACE = re.compile(r"\{([A-Za-z_][A-Za-z0-9_]*)\}")
+_BUILT_IN = frozenset({"host", "location"})
+_HEALTH = (
+    ("http", "port"),
+    ("http", "path"),
+    ("http", "host"),
+    ("tcp", "port"),
+    ("tcp", "host"),
+)
+
+
+class Group(NamedTuple):
+    """Hosts that know the same names."""
+
+    environment: str
+    role: str | None
+    names: frozenset[str]
+    hosts: list[str]
+
+
+class Use(NamedTuple):
+    """A text with names in braces, and the hosts that read it."""
+
+    part: Part
+    path: Path
+    groups: list[Group]
+
+
+def check_templates(draft: Draft) -> None:
+    """Note names that a host does not have."""
+    if not isinstance(draft.top.get("setup"), dict):
+        return
+    everyone = []
+    for environment, sketch, _ in draft.fleets():
+        groups = _groups(draft.top, environment, sketch)
+        everyone += groups
+        for path, text in environment.texts.items():
+            draft.mistakes += _file(draft.top, environment, text, groups, path)
+        for use in _own_uses(environment.part, groups):
+            draft.mistakes += _unknown(use)
+    for use in _setup_uses(draft, everyone):
+        draft.mistakes += _unknown(use)
+
+
+def _groups(top: Part, environment: EnvironmentDraft, sketch: Sketch) -> list[Group]:
+    common = frozenset(top.mapping("setup", "variables")) | frozenset(
+        environment.part.mapping("variables")
+    )
+    alike: dict[tuple[str | None, str, frozenset[str]], list[str]] = defaultdict(list)
+    for host in environment.chosen or []:
+        alike[host.role, host.location, frozenset(host.variables)].append(host.name)
+    return [
+        Group(
+            environment.name,
+            role,
+            common
+            | frozenset(top.mapping("setup", "roles", role or "", "variables"))
+            | sketch.location_variables.get(location, frozenset())
+            | own,
+            hosts,
+        )
+        for (role, location, own), hosts in alike.items()
+    ]
+
+
+def _own_uses(part: Part, groups: list[Group]) -> Iterator[Use]:
+    yield Use(part, ("root",), groups)
+    haproxy: Path = ("balancer", "haproxy")
+    yield Use(part, (*haproxy, "server"), groups)
+    for key in ("at", "backends"):
+        for index in range(len(part.sequence(*haproxy, key))):
+            yield Use(part, (*haproxy, key, index), groups)
+
+
+def _setup_uses(draft: Draft, groups: list[Group]) -> Iterator[Use]:
+    top = draft.top
+    rooted = {
+        name for name, each in draft.environments.items() if each.part.get("root") is not None
+    }
+    yield Use(top, ("setup", "root"), [each for each in groups if each.environment not in rooted])
+    roles = top.mapping("setup", "roles")
+    own = {name for name in roles if top.mapping("setup", "roles", name, "health")}
+    for keys in _HEALTH:
+        inheriting = [each for each in groups if each.role not in own]
+        yield Use(top, ("setup", "health", *keys), inheriting)
+        for role in own:
+            having = [each for each in groups if each.role == role]
+            yield Use(top, ("setup", "roles", role, "health", *keys), having)
+
+
+def _unknown(use: Use) -> Iterator[Mistake]:
+    text = use.part.get(*use.path)
+    for name in dict.fromkeys(_PLACE.findall(text)) if isinstance(text, str) else ():
+        lacking = [each for each in use.groups if name not in each.names | _BUILT_IN]
+        if lacking:
+            yield use.part.mistake(use.path, **_words(f"{{{name}}}", name, lacking))
+
+
+def _words(shown: str, name: str, lacking: list[Group]) -> Told:
+    hosts = [host for group in lacking for host in group.hosts]
+    lack = f" and {len(hosts) - 1} more hosts lack" if hosts[1:] else " lacks"
+    known = sorted(frozenset.intersection(*(group.names for group in lacking)))
+    near = did_you_mean(name, known)
+    return {
+        "expected": "names of variables that every host has",
+        "found": f"{shown}, which {hosts[0]} of {lacking[0].environment}{lack}",
+        "hint": f"{near}Add {name} to the variables, or use one of: {_listed(known)}.",
+    }
+
+
+def _listed(names: Iterable[str]) -> str:
+    return ", ".join([*names, "host", "location"])
+
+
+def _file(
+    top: Part, environment: EnvironmentDraft, text: Document, groups: list[Group], path: str
+) -> Iterator[Mistake]:
+    where = (*environment.part.base, "files", path)
+    secrets = {str(name) for name in top.sequence("setup", "secrets")}
+    for match in Template.pattern.finditer(text.text):
+        name = match["named"] or match["braced"]
+        mark = _mark(text, match)
+        if match["invalid"] is not None:
+            hint = "Write $$ where a $ is meant, and ${NAME} for a variable."
+            expected = "${NAME} or $$"
+            yield text.mistake_at(mark, where, expected=expected, found="a $ alone", hint=hint)
+        elif name in secrets:
+            yield text.mistake_at(mark, where, **not_yet_words("files with secrets"))
+        elif name and (lacking := [each for each in groups if name not in each.names]):
+            told = _words(match[0], name, lacking)
+            told["hint"] = told["hint"].removesuffix(", host, location.") + "."
+            yield text.mistake_at(mark, where, **told)
+
+
+def _mark(text: Document, match: re.Match[str]) -> Mark:
+    before = Document("", text.text[: match.start()])
+    return Mark(len(before.lines), len(before.lines[-1]) + 1, len(match[0]))

@@ -1,0 +1,53 @@
+"""What the design has and this version of Apollo does not carry out yet."""
+
+from typing import Any
+
+from apollo.files.mistakes import Told
+from apollo.files.positions import Path
+
+_ENVIRONMENT = ("environments", "*")
+_CHECKS = (("setup", "health"), ("setup", "roles", "*", "health"))
+_HTTP = ("scheme", "headers", "body", "from")
+
+NOT_YET: tuple[Path, ...] = (
+    ("setup", "once"),
+    *((*_ENVIRONMENT, key) for key in ("alarms", "windows", "freezes", "notify")),
+    *((*_ENVIRONMENT, "balancer", kind) for kind in ("aws_alb", "command")),
+    *((*_ENVIRONMENT, "fleet", kind) for kind in ("ansible", "script", "url")),
+    *((*_ENVIRONMENT, "fleet", "inventory", kind) for kind in ("ansible", "script", "url")),
+    *((*check, "from") for check in _CHECKS),
+    *((*check, "http", key) for check in _CHECKS for key in _HTTP),
+    *((*check, "tcp", "from") for check in _CHECKS),
+)
+"""Keys by their path, `*` for any name. Unlike unknown keys they are not misspelt."""
+
+
+def not_yet(path: Path) -> str | None:
+    """The key at `path` or just below it that this version does not have; None if it has all."""
+    for known in NOT_YET:
+        if len(known) == len(path) and all(
+            want in ("*", part) for want, part in zip(known, path, strict=True)
+        ):
+            return str(path[-1])
+    return None
+
+
+def words(what: str) -> Told:
+    """What is said about a feature that is not there yet."""
+    return {
+        "expected": f"no {what}",
+        "found": what,
+        "hint": f"This version of Apollo does not have {what} yet: take it out.",
+    }
+
+
+def not_yet_values(kind: str, value: Any) -> Told | None:
+    """The same for values: `kind` is the key, such as `artifact`."""
+    text = value if isinstance(value, str) else ""
+    if kind == "artifact" and text.endswith((".zst", ".tzst")):
+        return words("archives in zst")
+    if kind == "inventory" and "://" in text:
+        return words("inventories from a URL")
+    if kind == "at" and text.startswith("ssh:"):
+        return words("sockets through SSH")
+    return None

@@ -1,0 +1,1 @@
+"""Hosts: SSH, the script that works on them, its journal."""

@@ -1,0 +1,141 @@
+"""The jobs of a turn: which steps its phases have, made from the manifests."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from apollo.domain.manifest import Manifest
+from apollo.domain.turn import TurnInput
+from apollo.hosts.job import Hook, Job, Kill, ReleaseFile, Silent, Step, Switch
+
+SILENCE_TIMEOUT = 60
+"""Seconds that the old process has to let go of the health check's port after `stop`."""
+
+
+@dataclass(frozen=True)
+class Side:
+    """A release on the host: its folder, its manifest, and its values with secrets."""
+
+    folder: str
+    manifest: Manifest
+    secrets: Mapping[str, str] = field(repr=False)
+
+    def hook(self, name: str, step: str, scope: str) -> list[Step]:
+        """The step that runs the hook of that name, if the setup has one."""
+        hook = self.manifest.hooks.get(name)
+        if hook is None:
+            return []
+        assert hook.timeout is not None
+        return [
+            Hook(
+                step=step,
+                run=hook.run,
+                folder=self.folder,
+                scope="new" if scope == "new" else "old",
+                timeout=max(1, math.ceil(hook.timeout.total_seconds())),
+                retries=hook.retries,
+                user=hook.user,
+            )
+        ]
+
+    def silent(self, step: str) -> list[Step]:
+        """The step that waits until nothing answers on the health check's port."""
+        health = self.manifest.health
+        check = health and (health.http or health.tcp)
+        return [Silent(step, int(check.port), SILENCE_TIMEOUT)] if check else []
+
+    def env_file(self) -> tuple[str, bytes] | None:
+        """The file of variables and secrets for systemd's EnvironmentFile=."""
+        if self.manifest.env_file is None:
+            return None
+        values = {**self.manifest.variables, **self.secrets}
+        lines = [f"{name}={_quoted(value)}\n" for name, value in sorted(values.items())]
+        return self.manifest.env_file, "".join(lines).encode()
+
+
+def _quoted(value: str) -> str:
+    """As systemd.exec(5) reads values: in double quotes, with \\ " $ ` escaped."""
+    for character in '\\"$`':
+        value = value.replace(character, f"\\{character}")
+    return f'"{value}"'
+
+
+def stage_job(turn: TurnInput, new: Side) -> Job:
+    """Unpack the release beside the running one and install it."""
+    return Job(
+        steps=tuple(new.hook("install", "install", "new")),
+        new=environment(turn, new),
+        manifest=new.manifest.canonical(),
+        files=tuple(
+            ReleaseFile(path, _fill(file.text, new.secrets).encode(), file.mode)
+            for path, file in new.manifest.files.items()
+        ),
+        shared=new.manifest.shared,
+    )
+
+
+def activate_job(turn: TurnInput, new: Side, old: Side | None) -> Job:
+    """Stop what runs, switch, start, validate."""
+    steps: list[Step] = []
+    if old:
+        steps += [*old.hook("stop", "stop", "old"), *old.silent("silent")]
+    steps += [Switch("switch", new.folder)]
+    steps += [*new.hook("start", "start", "new"), *new.hook("validate", "validate", "new")]
+    return _job(turn, steps, new, old, new.env_file())
+
+
+def revert_job(turn: TurnInput, new: Side, old: Side | None, *, started: bool) -> Job:
+    """Stop what this turn began, and start what ran before it."""
+    steps: list[Step] = [Kill("kill")]
+    if started:
+        steps += new.hook("stop", "undo-stop", "new")
+    if old:
+        steps += [*new.silent("undo-silent"), Switch("undo-switch", old.folder)]
+        steps += old.hook("start", "undo-start", "old")
+        steps += old.hook("validate", "undo-validate", "old")
+    return _job(turn, steps, new, old, old.env_file() if old else None)
+
+
+def stop_job(turn: TurnInput, running: Side) -> Job:
+    """Only stop what runs: there is nothing to put in its place."""
+    return _job(turn, running.hook("stop", "stop", "old"), running, running, None)
+
+
+def _job(
+    turn: TurnInput,
+    steps: list[Step],
+    new: Side,
+    old: Side | None,
+    env_file: tuple[str, bytes] | None,
+) -> Job:
+    return Job(
+        steps=tuple(steps),
+        new=environment(turn, new),
+        old=environment(turn, old) if old else {},
+        env_file=env_file,
+    )
+
+
+def environment(turn: TurnInput, side: Side) -> dict[str, str]:
+    """What a hook finds in its environment, besides PATH, HOME, USER and LANG."""
+    return {
+        **side.manifest.variables,
+        **side.secrets,
+        "APOLLO_APPLICATION": turn.application,
+        "APOLLO_ENVIRONMENT": turn.environment,
+        "APOLLO_DEPLOYMENT": turn.label,
+        "APOLLO_RELEASE": side.manifest.release,
+        "APOLLO_PREVIOUS_RELEASE": turn.previous_release,
+        "APOLLO_HOST": turn.host.name,
+        "APOLLO_LOCATION": turn.host.location,
+        "APOLLO_ROLE": turn.host.role or "",
+        "APOLLO_WAVE": str(turn.wave),
+        "APOLLO_ROOT": side.manifest.root,
+        "APOLLO_TURN": str(turn.turn),
+    }
+
+
+def _fill(text: str, secrets: Mapping[str, str]) -> str:
+    for name, value in secrets.items():
+        text = text.replace(f"${{{name}}}", value)
+    return text

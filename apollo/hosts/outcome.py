@@ -1,0 +1,138 @@
+"""How a turn ended, in words: what failed, what was found, what is left, what to do next."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from apollo.domain.status import Outcome
+from apollo.domain.turn import Step, TurnInput, TurnRecord
+from apollo.hosts.answer import Answer, StepRecord
+from apollo.hosts.secrets import clean
+
+OUTPUT_KEPT = 2000
+"""Characters of a failed step's output that travel with the outcome."""
+
+
+@dataclass(frozen=True)
+class Failure:
+    """Why a turn did not bring its release."""
+
+    code: str
+    step: str
+    message: str
+    output: str = ""
+
+
+def failed_step(turn: TurnInput, record: StepRecord, secrets: Mapping[str, str]) -> Failure:
+    """A step that ended badly, ran too long, or whose runner vanished."""
+    name, host = record.name, turn.host.name
+    output = clean(record.output, secrets).strip()[-OUTPUT_KEPT:]
+    if record.timed_out:
+        return Failure("HookTimedOut", name, f"{host}: {name} ran past its timeout", output)
+    if record.status == "lost":
+        text = f"{host}: the runner of {name} vanished while the host stayed up"
+        return Failure("HookLost", name, text, output)
+    last = f": {output.splitlines()[-1]}" if output else ""
+    text = f"{host}: {name} exit {record.exit}, expected 0{last}"
+    return Failure("HookFailed", name, text, output)
+
+
+def unhealthy(turn: TurnInput, step: str, found: str) -> Failure:
+    """The health check did not pass within its deadline."""
+    where = "the previous release" if step.startswith("undo") else turn.release
+    text = f"{turn.host.name}: {where} did not become healthy within its deadline: {found}"
+    return Failure("NotHealthy", "verify", text)
+
+
+def updated(turn: TurnInput, answer: Answer) -> TurnRecord:
+    """The host runs the manifest, and serves."""
+    outcome = Outcome.ROLLED_BACK if turn.phase == "rollback" else Outcome.UPDATED
+    return _record(turn, answer, outcome)
+
+
+def current(turn: TurnInput, answer: Answer) -> TurnRecord:
+    """The host ran the manifest before, and was not touched."""
+    outcome = Outcome.ROLLED_BACK if turn.phase == "rollback" else Outcome.CURRENT
+    return _record(turn, answer, outcome)
+
+
+def reverted(turn: TurnInput, answer: Answer, failure: Failure | None) -> TurnRecord:
+    """The host serves what it served before the turn."""
+    before = turn.previous_release or "what it served before"
+    return _record(
+        turn,
+        answer,
+        Outcome.REVERTED,
+        failure,
+        left=f"the host was put back and serves {before}",
+        hint=f"apollo logs {turn.application}/{turn.environment} {turn.host.name}",
+    )
+
+
+def untouched(turn: TurnInput, answer: Answer, failure: Failure) -> TurnRecord:
+    """The release could not be staged; the host was never drained."""
+    return _record(
+        turn,
+        answer,
+        Outcome.REVERTED,
+        failure,
+        left="the host was not drained and serves what it served",
+        hint=f"apollo logs {turn.application}/{turn.environment} {turn.host.name}",
+    )
+
+
+def broken(
+    turn: TurnInput,
+    answer: Answer,
+    failure: Failure | None,
+    undone: Failure | None,
+    *,
+    has_old: bool,
+) -> TurnRecord:
+    """The host is out of service."""
+    if failure is None and not has_old:
+        text = f"{turn.host.name}: stopped, for it has no earlier release to go back to"
+        failure = Failure("NoEarlierRelease", "stop", text)
+    if not has_old:
+        left = "the host is out of service: it has no earlier release"
+    elif undone:
+        left = f"the host is out of service: putting it back failed too: {undone.message}"
+    else:
+        left = "the host is out of service: putting it back failed too"
+    name = f"{turn.application}/{turn.environment}"
+    hint = f"mend the host, then: apollo deploy {name} --limit {turn.host.name}"
+    return _record(turn, answer, Outcome.BROKEN, failure, left=left, hint=hint)
+
+
+def _record(
+    turn: TurnInput,
+    answer: Answer,
+    outcome: Outcome,
+    failure: Failure | None = None,
+    *,
+    left: str = "",
+    hint: str = "",
+) -> TurnRecord:
+    runs_new = outcome in (Outcome.UPDATED, Outcome.CURRENT, Outcome.ROLLED_BACK)
+    return TurnRecord(
+        host=turn.host.name,
+        outcome=outcome,
+        turn=turn.turn,
+        manifest=turn.manifest if runs_new else answer.state.manifest_digest,
+        steps=tuple(_step(record) for record in answer.steps.values()),
+        error=failure.code if failure else "",
+        step=failure.step if failure else "",
+        message=failure.message if failure else "",
+        output=failure.output if failure else "",
+        left=left,
+        hint=hint,
+    )
+
+
+def _step(record: StepRecord) -> Step:
+    seconds = record.end - record.start if record.end and record.start else None
+    return Step(
+        name=record.name,
+        exit=record.exit,
+        seconds=round(seconds, 3) if seconds is not None else None,
+        times=record.attempts,
+    )

@@ -1,0 +1,158 @@
+"""A turn's hold on its root on the host: commands out, answers or typed errors back."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from apollo.domain.turn import TurnInput
+from apollo.errors import (
+    ContactLost,
+    DigestMismatch,
+    DiskFull,
+    Fenced,
+    ForeignRoot,
+    HostBusy,
+    NoShell,
+    RootNotWritable,
+    TurnError,
+)
+from apollo.hosts import script
+from apollo.hosts.answer import Answer, HostError, Truncated, parse
+from apollo.hosts.job import Job
+from apollo.hosts.script import Caller, RemoteCommand
+from apollo.ports import HostSession
+
+POLL = 20
+"""Seconds that one command follows a phase."""
+
+
+@dataclass
+class HostRoot:
+    """Speaks to the host script for one attempt at one turn."""
+
+    session: HostSession
+    turn: TurnInput
+    caller: Caller
+    noticed: Callable[[Answer], None]
+    """Told of every answer: attached phases, running steps."""
+
+    async def begin(self, digest: str, artifact: str, job: Job, *, redeploy: bool) -> Answer:
+        """Open the turn and stage what can be staged."""
+        return await self._ask(
+            lambda: script.begin(
+                self.caller,
+                manifest_digest=digest,
+                folder=self.turn.folder,
+                artifact_sha256=artifact,
+                job=job,
+                poll=POLL,
+                redeploy=redeploy,
+            ),
+            "begin",
+        )
+
+    async def put(self, sha256: str, artifact: bytes) -> Answer:
+        """Bring the artifact."""
+        return await self._ask(lambda: script.put(self.caller, sha256, artifact), "stage")
+
+    async def run(self, phase: str, job: Job | None) -> Answer:
+        """Start a phase or attach to it, and follow it for a while."""
+        return await self._ask(lambda: script.run(self.caller, phase, job, poll=POLL), phase)
+
+    async def drain(self, found: str, offline: str | None) -> Answer:
+        """Journal what the balancer said, and take the balancer's file away."""
+        return await self._ask(lambda: script.drain(self.caller, found, offline=offline), "drain")
+
+    async def settle(self, verdict: str, keep: int, online: str | None) -> Answer:
+        """Journal the verdict, and put the balancer's file back."""
+        return await self._ask(
+            lambda: script.settle(self.caller, verdict, keep=keep, online=online), "settle"
+        )
+
+    async def fence(self) -> None:
+        """Make sure that nobody newer has the host."""
+        await self._ask(lambda: script.fence(self.caller), "fence")
+
+    async def look(self) -> Answer:
+        """Read the host's state without taking it over."""
+        return await self._ask(lambda: script.look(self.caller.root), "look")
+
+    async def _ask(self, command: Callable[[], RemoteCommand], step: str) -> Answer:
+        answer = await self._answer(command(), step)
+        if answer.need_script:
+            await self._answer(script.install(self.caller.root), step)
+            answer = await self._answer(command(), step)
+        self.noticed(answer)
+        return answer
+
+    async def _answer(self, command: RemoteCommand, step: str) -> Answer:
+        output = await self.session.run(command.line, command.stdin)
+        try:
+            answer = parse(command.nonce, output)
+        except Truncated as error:
+            raise self._no_answer(output, step, error) from error
+        if answer.error:
+            raise self._refused(answer.error, step)
+        return answer
+
+    def _no_answer(self, output: bytes, step: str, error: Truncated) -> TurnError:
+        name = self.turn.host.name
+        if b"<<<apollo:" in output:
+            return ContactLost(
+                f"{name}: {error}",
+                host=name,
+                step=step,
+                left="what runs on the host goes on there",
+                hint="the next attempt attaches to it",
+            )
+        said = output[-200:].decode(errors="replace").strip() or "nothing"
+        return NoShell(
+            f"{name} does not run /bin/sh as asked; it said: {said}",
+            host=name,
+            step=step,
+            left="nothing was changed by this command",
+            hint="the login user needs a shell, and base64, flock, setsid and tar on its PATH",
+        )
+
+    def _refused(self, error: HostError, step: str) -> TurnError:
+        name, root, label = self.turn.host.name, self.caller.root, self.turn.label
+        kind, text, hint = _REFUSALS.get(
+            error.code,
+            (ContactLost, "the host script refused: {code} {found}", "see the host's journal"),
+        )
+        message = text.format(code=error.code, found=error.found, root=root, label=label)
+        left = "nothing was changed by this command"
+        return kind(f"{name}: {message}", host=name, step=step, left=left, hint=hint)
+
+
+_REFUSALS: dict[str, tuple[type[TurnError], str, str]] = {
+    "Fenced": (
+        Fenced,
+        "a newer attempt or turn has the host (fence {found})",
+        "nothing to do: the newer one carries on",
+    ),
+    "ForeignRoot": (
+        ForeignRoot,
+        "{root} belongs to {found}",
+        "give this environment another root, or adopt it if its owner is gone",
+    ),
+    "HostBusy": (
+        HostBusy,
+        "another turn still works in {root}: {found}",
+        "it is tried again at the end of the wave",
+    ),
+    "RootNotWritable": (
+        RootNotWritable,
+        "{root} cannot be made or written: {found}",
+        "make the folder and give it to the login user",
+    ),
+    "DiskFull": (
+        DiskFull,
+        "no room in {root} (kB needed, free: {found})",
+        "free some room on the host",
+    ),
+    "DigestMismatch": (
+        DigestMismatch,
+        "what arrived is not what was sent (sha256 {found})",
+        "it is sent again",
+    ),
+}

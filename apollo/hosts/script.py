@@ -1,0 +1,184 @@
+"""Builds the remote commands of a host's turn; `apollo.hosts.answer` reads what they answer.
+
+Pure: nothing here connects or runs anything. A command is a line for whatever login shell the host
+has, and data for its standard input; secrets travel only in that data.
+"""
+
+import base64
+import hashlib
+import secrets
+import shlex
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from functools import cache
+from importlib import resources
+
+from apollo.hosts.job import Job
+
+ACTIVATE_STEPS = ("stop", "silent", "switch", "start", "validate")
+REVERT_STEPS = ("kill", "undo-stop", "undo-silent", "undo-switch", "undo-start", "undo-validate")
+
+
+@dataclass(frozen=True)
+class RemoteCommand:
+    """A command line for a host, the data it reads, and the nonce its answer is marked with."""
+
+    line: str
+    stdin: bytes = field(default=b"", repr=False)
+    nonce: str = ""
+
+
+@dataclass(frozen=True)
+class Caller:
+    """Who speaks to a host: one attempt at one turn of a deployment, on a root that it owns."""
+
+    root: str
+    owner: str
+    """`<catalog uuid>/<application>/<environment>`."""
+    deployment: str
+    """The deployment's uuid."""
+    turn: int
+    grant_ms: int
+    """When the environment's lease was granted."""
+    attempt_ms: int
+    """When this attempt began."""
+    shell: str = "/bin/sh"
+
+    @property
+    def words(self) -> list[str]:
+        """The arguments that every command but `look` begins with."""
+        fence = [str(self.grant_ms), str(self.turn), str(self.attempt_ms)]
+        return [self.owner, *fence, self.deployment]
+
+
+@cache
+def script() -> bytes:
+    """The script that is brought to every host."""
+    return resources.files("apollo.hosts").joinpath("apollo-host.sh").read_bytes()
+
+
+@cache
+def script_name() -> str:
+    """Its name on a host, which changes with its text."""
+    return hashlib.sha256(script()).hexdigest()[:16] + ".sh"
+
+
+def quote(text: str) -> str:
+    """A command line that makes /bin/sh run `text`, in any login shell."""
+    encoded = base64.b64encode(text.encode()).decode()
+    return f"""exec /bin/sh -c 'eval "$(echo {encoded} | base64 -d)"'"""
+
+
+def install(root: str) -> RemoteCommand:
+    """Bring the script to the host, after an answer that said `need_script`."""
+    nonce = secrets.token_hex(8)
+    target = f".apollo/bin/{script_name()}"
+    text = f"""
+printf '<<<apollo:{nonce}\\n'
+if why=$(umask 022; {{ mkdir -p {shlex.quote(root)} && cd {shlex.quote(root)} && umask 077 &&
+  mkdir -p .apollo/bin && cat >{target}.$$ &&
+  case $(sha256sum <{target}.$$) in {script_name()[:16]}*) ;; *) echo torn; false ;; esac &&
+  mv -f {target}.$$ {target}; }} 2>&1)
+then echo 'installed yes'
+else
+  rm -f {shlex.quote(root)}/{target}.$$
+  case $why in *torn) e=DigestMismatch ;; *space*) e=DiskFull ;; *) e=RootNotWritable ;; esac
+  echo "error $e $(printf '%s' "$why" | base64 | tr -d '\\n')"
+fi
+printf 'apollo:{nonce}>>>\\n'
+"""
+    return RemoteCommand(quote(text), script(), nonce)
+
+
+def begin(
+    caller: Caller,
+    *,
+    manifest_digest: str,
+    folder: str,
+    artifact_sha256: str,
+    job: Job,
+    poll: int = 20,
+    redeploy: bool = False,
+) -> RemoteCommand:
+    """Open the turn and stage the release, following for at most `poll` seconds.
+
+    The answer says `same` (nothing to do), `need_artifact`, or what has become of staging.
+    """
+    words = [manifest_digest, folder, artifact_sha256, str(poll), "yes" if redeploy else "no"]
+    return _command("begin", caller, words, job.encode())
+
+
+def put(caller: Caller, sha256: str, artifact: bytes) -> RemoteCommand:
+    """Bring an artifact into the host's cache."""
+    return _command("put", caller, [sha256, str(len(artifact))], artifact)
+
+
+def run(caller: Caller, phase: str, job: Job | None, *, poll: int = 20) -> RemoteCommand:
+    """Start a phase, or attach to it, and follow it for at most `poll` seconds.
+
+    Without a job it only follows. `revert` is a decision: after it nothing goes forward again.
+    """
+    return _command("run", caller, [phase, str(poll)], job.encode() if job else b"")
+
+
+def drain(
+    caller: Caller,
+    found: str = "",
+    *,
+    offline: str | None = None,
+    steps: Sequence[str] = (*ACTIVATE_STEPS, *REVERT_STEPS),
+) -> RemoteCommand:
+    """Journal the balancer's state as found and make room for every record still to be written.
+
+    `offline` names the file balancer's file, which is then taken away. It goes before the balancer
+    is asked to drain.
+    """
+    encoded = base64.b64encode(found.encode()).decode() or "-"
+    return _command("drain", caller, [encoded, offline or "-", *steps])
+
+
+def settle(caller: Caller, verdict: str, *, keep: int, online: str | None = None) -> RemoteCommand:
+    """Journal the verdict (`verified`, `reverted`, `broken`), then restore the file and prune."""
+    return _command("settle", caller, [verdict, str(keep), online or "-"])
+
+
+def fence(caller: Caller) -> RemoteCommand:
+    """Make sure that nobody newer has taken the host over."""
+    return _command("fence", caller, [])
+
+
+def adopt(caller: Caller) -> RemoteCommand:
+    """Take over a root that belongs to somebody else."""
+    return _command("adopt", caller, [])
+
+
+def look(
+    root: str, *, deployment: str = "-", turn: int | None = None, shell: str = "/bin/sh"
+) -> RemoteCommand:
+    """Read the host's state without any lock; works where Apollo has never been.
+
+    Without a turn, the one that last touched the host is shown.
+    """
+    nonce = secrets.token_hex(8)
+    words = ["look", nonce, shell, root, deployment, "-" if turn is None else str(turn)]
+    text = f"""
+f={shlex.quote(root)}/.apollo/bin/{script_name()}
+[ -r "$f" ] && exec {shell} "$f" {_join(words)}
+exec {shell} -s -- {_join(words)}
+"""
+    return RemoteCommand(quote(text), script(), nonce)
+
+
+def _command(name: str, caller: Caller, words: Iterable[str], stdin: bytes = b"") -> RemoteCommand:
+    nonce = secrets.token_hex(8)
+    arguments = [name, nonce, caller.shell, caller.root, *caller.words, *words]
+    text = f"""
+f={shlex.quote(caller.root)}/.apollo/bin/{script_name()}
+[ -r "$f" ] && exec {caller.shell} "$f" {_join(arguments)}
+printf '<<<apollo:{nonce}\\nneed-script yes\\napollo:{nonce}>>>\\n'
+"""
+    return RemoteCommand(quote(text), stdin, nonce)
+
+
+def _join(words: Iterable[str]) -> str:
+    return " ".join(shlex.quote(word) for word in words)

@@ -1,0 +1,326 @@
+"""A host's turn: stage, drain, activate, verify, restore; or the host is put back.
+
+Each attempt asks the host's journal what has been done and goes on from there. What is decided here
+is only what comes next; what has happened is the journal's to say.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+
+from apollo.balancers.base import Balancer, BalancerTarget, until_drained
+from apollo.domain.environment import BalancerSpec
+from apollo.domain.manifest import Manifest
+from apollo.domain.turn import TurnInput, TurnRecord
+from apollo.errors import ContactLost, DiskFull, SecretUnavailable
+from apollo.hosts.answer import Answer
+from apollo.hosts.health import soak
+from apollo.hosts.job import Job
+from apollo.hosts.jobs import Side, activate_job, revert_job, stage_job, stop_job
+from apollo.hosts.outcome import (
+    Failure,
+    broken,
+    current,
+    failed_step,
+    reverted,
+    unhealthy,
+    untouched,
+    updated,
+)
+from apollo.hosts.root import HostRoot
+from apollo.hosts.script import Caller
+from apollo.ports import Footing, Hosts, HostSession, Manifests, Secrets
+
+CURRENT_CHECK = timedelta(seconds=10)
+"""How long a host that runs the manifest already may take to show that it is healthy."""
+DISK_FULL = 28
+"""The exit code of unpacking where there is no room: ENOSPC."""
+
+
+@dataclass(frozen=True)
+class TurnRunner:
+    """Carries turns out with what the worker has: connections, store, secrets, balancers."""
+
+    hosts: Hosts
+    manifests: Manifests
+    secrets: Secrets
+    build_balancer: Callable[[BalancerSpec], Balancer]
+
+    async def __call__(self, given: TurnInput, attempt_ms: int, footing: Footing) -> TurnRecord:
+        """One attempt at a turn.
+
+        Raises:
+            TurnError: The attempt could not go on; what the host is left with is in the error.
+        """
+        async with self.hosts.connect(given) as session:
+            attempt = _Attempt(self, given, attempt_ms, footing, session)
+            return await attempt.run()
+
+
+class _Attempt:
+    """One attempt at one host's turn."""
+
+    def __init__(
+        self,
+        parts: TurnRunner,
+        given: TurnInput,
+        attempt_ms: int,
+        footing: Footing,
+        session: HostSession,
+    ) -> None:
+        self.parts = parts
+        self.given = given
+        self.attempt_ms = attempt_ms
+        self.footing = footing
+        self.session = session
+        self.balancer = parts.build_balancer(given.balancer) if given.balancer else None
+        self.target = BalancerTarget(given.host.name, given.host.location, given.host.variables)
+
+    async def run(self) -> TurnRecord:
+        """Take the host as far as it goes."""
+        if self.given.manifest is None:
+            return await self._stop_and_report()
+        manifest = await self.parts.manifests.manifest(self.given.manifest)
+        self.new = Side(self.given.folder, manifest, self._secrets(manifest))
+        self.root = self._root_of(manifest)
+        answer = await self._stage()
+        if answer.same:
+            if record := await self._current(answer):
+                return record
+            answer = await self._stage(redeploy=True)
+        self.new = Side(answer.folder or self.given.folder, manifest, self.new.secrets)
+        if not (answer.verdict or answer.reverting) and not answer.staged:
+            return self._not_staged(answer)
+        return await self._bring(answer)
+
+    async def _bring(self, answer: Answer) -> TurnRecord:
+        """From the drain to the end; a turn that has drained ends itself."""
+        old = await self._old_side(answer)
+        if answer.verdict:
+            return await self._restore(answer, self._known_failure(answer))
+        failure = None
+        if not answer.reverting:
+            answer = await self._drain(answer)
+            running = self._running_side(answer) or old
+            answer = await self._run("activate", activate_job(self.given, self.new, running))
+            failure = await self._verify(answer, self.new, "start")
+            if failure is None:
+                answer = await self._settle("verified", answer)
+                return await self._restore(answer, None)
+        failure = failure or self._known_failure(answer)
+        return await self._put_back(answer, old, failure)
+
+    async def _put_back(
+        self, answer: Answer, old: Side | None, failure: Failure | None
+    ) -> TurnRecord:
+        failure = failure or unhealthy(self.given, "start", "not known any more")
+        started = "start" in answer.steps
+        job = revert_job(self.given, self.new, old, started=started)
+        answer = await self._run("revert", job)
+        undone = await self._verify(answer, old, "undo-start") if old else None
+        if old is None or undone:
+            answer = await self._settle("broken", answer)
+            return broken(self.given, answer, failure, undone, has_old=old is not None)
+        answer = await self._settle("reverted", answer)
+        return await self._restore(answer, failure)
+
+    # Staging
+
+    async def _stage(self, *, redeploy: bool = False) -> Answer:
+        self._step("stage")
+        job = stage_job(self.given, self.new)
+        artifact = self.new.manifest.artifact
+        again = redeploy or self.given.redeploy
+        assert self.given.manifest
+        answer = await self.root.begin(self.given.manifest, artifact.sha256, job, redeploy=again)
+        if answer.need_artifact:
+            data = await self.parts.manifests.artifact(artifact.sha256)
+            await self.root.put(artifact.sha256, data)
+            answer = await self.root.run("stage", job)
+        return await self._follow("stage", answer)
+
+    def _not_staged(self, answer: Answer) -> TurnRecord:
+        """The release did not get ready beside the running one; nothing was drained."""
+        unpack = answer.steps.get("unpack")
+        if unpack and unpack.exit == DISK_FULL:
+            raise DiskFull(
+                f"{self.given.host.name}: no room to unpack, {answer.free_kb} kB are free",
+                host=self.given.host.name,
+                step="stage",
+                left="the host was not drained and serves what it served",
+                hint="free some room on the host",
+            )
+        failure = self._failed(answer, list(answer.steps))
+        if failure is None:
+            raise self._unclear("stage")
+        return untouched(self.given, answer, failure)
+
+    async def _current(self, answer: Answer) -> TurnRecord | None:
+        """The host runs the manifest: if it is healthy too, it is not touched."""
+        self._step("check")
+        health = await soak(
+            self.session, self.new.manifest, CURRENT_CHECK, healthy_for=timedelta(0)
+        )
+        return current(self.given, answer) if health.healthy else None
+
+    # Out of service and back
+
+    async def _drain(self, answer: Answer) -> Answer:
+        self._step("drain")
+        found, offline = answer.balancer or answer.balancer_before or "", None
+        if self.balancer:
+            offline = self.balancer.offline_file
+            if answer.balancer is None and answer.balancer_before is None:
+                found = await self.balancer.find(self.target)
+        self.footing.drained = True
+        answer = await self.root.drain(found, offline)
+        if self.balancer and "stop" not in answer.steps and "switch" not in answer.steps:
+            await self.balancer.drain(self.target)
+            await until_drained(self.balancer, self.target)
+        return answer
+
+    async def _settle(self, verdict: str, answer: Answer) -> Answer:
+        self._step("settle")
+        online = self.balancer.offline_file if self.balancer and verdict != "broken" else None
+        return await self.root.settle(verdict, self.new.manifest.keep, online)
+
+    async def _restore(self, answer: Answer, failure: Failure | None) -> TurnRecord:
+        """Give the host back to the balancer as it was found.
+
+        The command before, which found or journalled the verdict, has also checked the fence.
+        """
+        self._step("restore")
+        if answer.verdict == "broken":
+            return broken(self.given, answer, failure, None, has_old=True)
+        if self.balancer:
+            await self.balancer.restore(self.target, answer.balancer or "")
+        if answer.verdict == "verified":
+            return updated(self.given, answer)
+        return reverted(self.given, answer, failure)
+
+    # Phases and checks
+
+    async def _run(self, phase: str, job: Job) -> Answer:
+        self._step(phase)
+        answer = await self.root.run(phase, job)
+        answer = await self._follow(phase, answer)
+        if answer.outcome(job.names) == "pending":  # the host went down in the middle
+            answer = await self._follow(phase, await self.root.run(phase, job))
+        if answer.outcome(job.names) == "pending":
+            raise self._unclear(phase)
+        return answer
+
+    async def _follow(self, phase: str, answer: Answer) -> Answer:
+        while answer.running == phase:
+            answer = await self.root.run(phase, None)
+            if self.balancer and phase != "stage":
+                await self.balancer.hold(self.target)
+        return answer
+
+    def _unclear(self, phase: str) -> ContactLost:
+        return ContactLost(
+            f"{self.given.host.name}: {phase} neither ended nor goes on",
+            host=self.given.host.name,
+            step=phase,
+            left="the journal on the host says which steps have ended",
+            hint="the next attempt goes on from there",
+        )
+
+    async def _verify(self, answer: Answer, side: Side | None, start: str) -> Failure | None:
+        """No failed step, and a soak without one bad answer; else what is wrong."""
+        assert side
+        self._step("verify")
+        if failure := self._failed(answer, list(answer.steps), undo=start.startswith("undo")):
+            return failure
+        health = side.manifest.health
+        if health is None:
+            return None
+        left = health.deadline
+        if (started := answer.steps.get(start)) and started.end:
+            left -= timedelta(seconds=max(0.0, answer.now - started.end))
+        if self.balancer:
+            await self.balancer.hold(self.target)
+        verdict = await soak(self.session, side.manifest, left)
+        return None if verdict.healthy else unhealthy(self.given, start, verdict.found)
+
+    def _failed(
+        self, answer: Answer, names: Sequence[str], *, undo: bool = False
+    ) -> Failure | None:
+        wanted = [name for name in names if _is_undo(name) is undo]
+        record = answer.failure(wanted)
+        return failed_step(self.given, record, self.new.secrets) if record else None
+
+    def _known_failure(self, answer: Answer) -> Failure | None:
+        """Why the turn failed, as far as the journal tells: a step, or else the health check."""
+        if answer.verdict == "verified":
+            return None
+        return self._failed(answer, list(answer.steps)) or unhealthy(
+            self.given, "start", "an attempt before this one saw it"
+        )
+
+    # A host with nothing to go back to
+
+    async def _stop_and_report(self) -> TurnRecord:
+        """Stop what runs here: there is no manifest that the host should run instead."""
+        manifest = await self.parts.manifests.manifest(self.given.running or "")
+        self.new = Side(self.given.folder, manifest, self._secrets(manifest))
+        self.root = self._root_of(manifest)
+        self.given = self.given.model_copy(update={"manifest": manifest.digest, "redeploy": True})
+        answer = await self._stage(redeploy=True)
+        if not answer.verdict:
+            answer = await self._drain(answer)
+            running = Side(answer.current or self.given.folder, manifest, self.new.secrets)
+            answer = await self._run("activate", stop_job(self.given, running))
+            answer = await self._settle("broken", answer)
+        return broken(self.given, answer, None, None, has_old=False)
+
+    # What the parts need
+
+    async def _old_side(self, answer: Answer) -> Side | None:
+        """The release that runs now, and is put back if the turn fails."""
+        if not answer.previous or answer.previous_manifest is None:
+            return None
+        manifest = Manifest.model_validate_json(answer.previous_manifest)
+        return Side(answer.previous, manifest, self._secrets(manifest))
+
+    def _running_side(self, answer: Answer) -> Side | None:
+        """What `current` points to, where a turn before this one left it on something else."""
+        if answer.current in (None, self.new.folder, answer.previous) or not answer.manifest:
+            return None
+        manifest = Manifest.model_validate_json(answer.manifest)
+        assert answer.current
+        return Side(answer.current, manifest, self._secrets(manifest))
+
+    def _root_of(self, manifest: Manifest) -> HostRoot:
+        caller = Caller(
+            root=manifest.root,
+            owner=self.given.owner,
+            deployment=self.given.deployment,
+            turn=self.given.turn,
+            grant_ms=self.given.granted_ms,
+            attempt_ms=self.attempt_ms,
+        )
+        return HostRoot(self.session, self.given, caller, self._notice)
+
+    def _secrets(self, manifest: Manifest) -> dict[str, str]:
+        try:
+            return self.parts.secrets.resolve(manifest.secrets)
+        except ValueError as error:
+            raise SecretUnavailable(
+                f"{self.given.host.name}: {error}",
+                host=self.given.host.name,
+                step="secrets",
+                left="nothing was changed by this attempt",
+                hint="give the worker the secret, or allow its reference",
+            ) from error
+
+    def _notice(self, answer: Answer) -> None:
+        if answer.attached and answer.attached not in self.footing.attached:
+            self.footing.attached.append(answer.attached)
+
+    def _step(self, step: str) -> None:
+        self.footing.step = step
+
+
+def _is_undo(name: str) -> bool:
+    return name.startswith("undo-") or name == "kill"

@@ -1,0 +1,99 @@
+"""What Apollo asks of the world, where there is more than one answer."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import TracebackType
+from typing import Any, Protocol, Self
+
+from apollo.domain.manifest import Manifest
+from apollo.domain.turn import TurnInput, TurnRecord
+
+
+@dataclass(frozen=True)
+class Probe:
+    """One look at an application: whether the answer was good, and what was found."""
+
+    good: bool
+    found: str
+
+
+class HostSession(Protocol):
+    """A connection to one host."""
+
+    async def run(self, line: str, stdin: bytes = b"") -> bytes:
+        """Run a command line with data on its standard input and return its standard output.
+
+        Raises:
+            ContactLost: The connection ended before the command did.
+        """
+
+    async def http(self, host: str, port: int, path: str, status: int) -> Probe:
+        """Ask the application on the host over HTTP."""
+
+    async def tcp(self, host: str, port: int) -> Probe:
+        """Open a TCP connection on the host."""
+
+    async def __aenter__(self) -> Self: ...
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None: ...
+
+
+class Hosts(Protocol):
+    """Opens connections to hosts."""
+
+    def connect(self, turn: TurnInput) -> HostSession:
+        """A session with the turn's host, connected when it is entered.
+
+        Raises:
+            TurnError: ConnectFailed, HostKeyUnknown, HostKeyChanged or AuthFailed, when entered.
+        """
+
+
+class Manifests(Protocol):
+    """Where workers find what hosts are to run."""
+
+    async def manifest(self, digest: str) -> Manifest:
+        """The manifest of that digest."""
+
+    async def artifact(self, sha256: str) -> bytes:
+        """The artifact of that digest."""
+
+
+class Secrets(Protocol):
+    """Resolves references to secrets within what the worker's settings allow."""
+
+    def resolve(self, references: Mapping[str, str]) -> dict[str, str]:
+        """Name → reference in, name → value out.
+
+        Raises:
+            ValueError: A reference is not allowed here or has no value; never shows a value.
+        """
+
+
+@dataclass
+class Footing:
+    """What an attempt at a turn has learnt that its successor, or a reader of the UI, must know."""
+
+    step: str = "connect"
+    drained: bool = False
+    attached: list[str] = field(default_factory=list)
+
+    def details(self) -> dict[str, Any]:
+        """As it travels in heartbeats."""
+        return {"step": self.step, "drained": self.drained, "attached": list(self.attached)}
+
+
+class RunTurn(Protocol):
+    """Carries turns out on their hosts."""
+
+    async def __call__(self, given: TurnInput, attempt_ms: int, footing: Footing) -> TurnRecord:
+        """Attach to what the journal holds, go on from there, and say how the host ended.
+
+        Raises:
+            TurnError: The attempt could not go on.
+        """

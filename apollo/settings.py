@@ -1,0 +1,65 @@
+"""What a process of Apollo's is told by its environment: `APOLLO_*`."""
+
+import os
+import sys
+from pathlib import Path
+
+from pydantic import Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+def _home() -> Path:
+    return Path.home() / ".apollo"
+
+
+class Settings(BaseSettings):
+    """Lowest first: default, `APOLLO_*`, flag. Temporal's own are `TEMPORAL_*`."""
+
+    model_config = SettingsConfigDict(env_prefix="APOLLO_", frozen=True, extra="ignore")
+
+    home: Path = Field(default_factory=_home)
+    """State of this machine: catalog and store by default, and what `apollo up` runs."""
+    catalog: str = ""
+    """SQLAlchemy URL of the catalog; by default SQLite in `home`."""
+    store: str = ""
+    """Folder of artifacts and manifests; by default in `home`."""
+    ssh_key: Path | None = None
+    """Private key with which workers log in; by default the agent and `~/.ssh`."""
+    identity: str = ""
+    """Who is deploying, for the audit; by default the login name."""
+    allow_secrets: list[str] = ["env:APOLLO_SECRET_", "file:/etc/apollo/secrets/"]
+    """Prefixes of references that this worker resolves."""
+    slots: int = Field(default=200, ge=1, le=5000)
+    """How many turns one worker carries at once."""
+    grace: float = Field(default=10.0, ge=0)
+    """Seconds in which a stopping worker hands its turns over."""
+
+    @property
+    def catalog_url(self) -> str:
+        """Where the catalog is."""
+        return self.catalog or f"sqlite+aiosqlite:///{self.home / 'catalog.db'}"
+
+    @property
+    def store_folder(self) -> Path:
+        """Where artifacts and manifests are."""
+        return Path(self.store) if self.store else self.home / "store"
+
+    @property
+    def who(self) -> str:
+        """The declared identity."""
+        return self.identity or os.environ.get("USER") or os.environ.get("LOGNAME") or "unknown"
+
+    @property
+    def temporal_file(self) -> Path:
+        """Where `apollo up` says which Temporal server it runs."""
+        return self.home / "temporal.json"
+
+
+def leave(code: int) -> None:
+    """End the process at once, with everything flushed.
+
+    A process that has used the Temporal client can crash while Python tears down its threads.
+    """
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)

@@ -1,0 +1,72 @@
+"""Settings → adapters: what workers, the client and the command line have in common."""
+
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from temporalio.client import Client
+from temporalio.contrib.pydantic import pydantic_data_converter
+from temporalio.envconfig import ClientConfig
+
+from apollo.artifacts.store import FolderStore, Store
+from apollo.catalog.catalog import Catalog
+from apollo.domain.manifest import Manifest
+from apollo.errors import Unavailable
+from apollo.settings import Settings
+
+
+@dataclass(frozen=True)
+class StoredManifests:
+    """Manifests and artifacts from the store."""
+
+    store: Store
+
+    async def manifest(self, digest: str) -> Manifest:
+        """The manifest of that digest."""
+        return Manifest.model_validate_json(await self.store.get_bytes(digest))
+
+    async def artifact(self, sha256: str) -> bytes:
+        """The artifact of that digest."""
+        return await self.store.get_bytes(sha256)
+
+
+def open_store(settings: Settings) -> Store:
+    """The store of artifacts and manifests."""
+    return FolderStore(settings.store_folder)
+
+
+@asynccontextmanager
+async def open_catalog(settings: Settings) -> AsyncIterator[Catalog]:
+    """The catalog, with its tables made or upgraded."""
+    async with Catalog.open(settings.catalog_url) as catalog:
+        await catalog.migrate()
+        yield catalog
+
+
+async def connect_temporal(settings: Settings) -> Client:
+    """A client as `TEMPORAL_*` says, else of the server that `apollo up` runs.
+
+    Raises:
+        Unavailable: No server answers there.
+    """
+    config: dict[str, Any] = dict(ClientConfig.load_client_connect_config())
+    if not config.get("target_host"):
+        config["target_host"] = _local_address(settings) or "localhost:7233"
+    try:
+        return await Client.connect(**config, data_converter=pydantic_data_converter)
+    except RuntimeError as error:
+        raise Unavailable(
+            f"no Temporal server answers at {config['target_host']}",
+            hint="start one with apollo up, or set TEMPORAL_ADDRESS",
+        ) from error
+
+
+def _local_address(settings: Settings) -> str | None:
+    try:
+        found = json.loads(settings.temporal_file.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return None
+    address: str = found["address"]
+    return address

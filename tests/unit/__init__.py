@@ -1,0 +1,1 @@
+"""Tests of what needs no host, no network and no Temporal."""

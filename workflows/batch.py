@@ -1,0 +1,153 @@
+"""A batch: up to 500 hosts of a wave, each with its turn, within the grant of its deployment."""
+
+import asyncio
+import contextlib
+from datetime import timedelta
+
+from temporalio import workflow
+from temporalio.exceptions import ActivityError, ApplicationError, FailureError
+from temporalio.exceptions import TimeoutError as TimeoutError_
+
+with workflow.unsafe.imports_passed_through():
+    from apollo import names
+    from apollo.activities.deployments import DeploymentActivities
+    from apollo.activities.hosts import HostActivities
+    from apollo.domain.rolling import Rolling
+    from apollo.domain.rollout import (
+        BatchControl,
+        BatchHosts,
+        BatchInput,
+        BatchResult,
+        HostTurn,
+        RecordInput,
+    )
+    from apollo.domain.status import Outcome
+    from apollo.domain.turn import TurnRecord
+    from apollo.workflows.options import quick, turn_options
+
+RECORD_EVERY = timedelta(seconds=5)
+
+
+@workflow.defn
+class Batch:
+    """Gives each host its turn as lanes and capacity allow, and records how it ended."""
+
+    @workflow.init
+    def __init__(self, given: BatchInput) -> None:
+        self._given = given
+        self._rolling = Rolling(given, (), {})
+        self._controls: list[BatchControl] = []
+        self._closing = False
+
+    @workflow.run
+    async def run(self, given: BatchInput) -> BatchResult:
+        """Return when every turn has ended, and nothing more may or can begin.
+
+        A cancelled batch begins no more turns; those under way end.
+        """
+        work = asyncio.create_task(self._work())
+        while not work.done():
+            try:
+                await asyncio.shield(work)
+            except asyncio.CancelledError:
+                self.control(BatchControl(stop=True))
+        return work.result()
+
+    @workflow.signal(description="From the deployment: pause, resume, stop or a new pace.")
+    def control(self, word: BatchControl = BatchControl()) -> None:
+        """Take the deployment's word; one that comes before the hosts are loaded is kept."""
+        self._controls.append(word)
+        self._rolling.control(word)
+
+    async def _work(self) -> BatchResult:
+        hosts = await workflow.execute_activity_method(
+            DeploymentActivities.load_batch, self._given.load, **quick("load hosts")
+        )
+        self._rolling = rolling = Rolling(self._given, hosts.turns, hosts.out)
+        for word in self._controls:
+            rolling.control(word)
+        recorder = asyncio.create_task(self._record())
+        tasks: list[asyncio.Task[None]] = []
+        while True:
+            seen = rolling.moves
+            tasks += [asyncio.create_task(self._turn(hosts, turn)) for turn in rolling.begin()]
+            if rolling.finished:
+                break
+            await workflow.wait_condition(lambda seen=seen: rolling.moves != seen)  # type: ignore[misc]
+            tasks = [task for task in tasks if not _ended(task)]
+        self._closing = True
+        await recorder
+        return rolling.result()
+
+    async def _turn(self, hosts: BatchHosts, turn: HostTurn) -> None:
+        given = hosts.turn(self._given.load, turn)
+        options = turn_options(given, turn.own_workers, self._given.turn_limit)
+        try:
+            record = await workflow.execute_activity_method(HostActivities.turn, given, **options)
+        except ActivityError as error:
+            record = failed_turn(turn, error)
+        self._rolling.end(record)
+
+    async def _record(self) -> None:
+        """Write ends by the handful: as many as there are lanes, or what came within seconds."""
+        rolling = self._rolling
+        while not self._closing or rolling.unrecorded:
+            await workflow.wait_condition(lambda: bool(rolling.unrecorded) or self._closing)
+            if not self._closing:
+                await self._gather_ends()
+            records, rolling.unrecorded = tuple(rolling.unrecorded), []
+            if records:
+                await self._write(records)
+
+    async def _gather_ends(self) -> None:
+        rolling = self._rolling
+        with contextlib.suppress(TimeoutError):
+            await workflow.wait_condition(
+                lambda: self._closing or len(rolling.unrecorded) > rolling.lanes,
+                timeout=RECORD_EVERY,
+                timeout_summary="gather ends",
+            )
+
+    async def _write(self, records: tuple[TurnRecord, ...]) -> None:
+        load = self._given.load
+        await workflow.execute_activity_method(
+            DeploymentActivities.record,
+            RecordInput(deployment=load.deployment, phase=load.phase, records=records),
+            **quick(f"record {len(records)} hosts"),
+        )
+        if parent := workflow.info().parent:
+            handle = workflow.get_external_workflow_handle(parent.workflow_id)
+            with contextlib.suppress(ApplicationError):  # the deployment may just have ended
+                await handle.signal(names.PROGRESS, self._rolling.result())
+
+
+def _ended(task: asyncio.Task[None]) -> bool:
+    """Whether the turn's task has ended; what only a bug raises is raised here."""
+    if task.done():
+        task.result()
+        return True
+    return False
+
+
+def failed_turn(turn: HostTurn, error: ActivityError) -> TurnRecord:
+    """What a failed activity says of its host.
+
+    The activity's own failure carries the record. Without one, contact was lost for longer than
+    the turn may take: `lost` when an attempt had begun, else no worker ever took it.
+    """
+    cause = error.cause
+    if isinstance(cause, ApplicationError) and cause.details:
+        return TurnRecord.model_validate(cause.details[0])
+    began = isinstance(cause, TimeoutError_) and bool(cause.cause or cause.last_heartbeat_details)
+    return TurnRecord(
+        host=turn.host.name,
+        turn=turn.turn,
+        outcome=Outcome.LOST if began else Outcome.UNREACHABLE,
+        error="ContactLost" if began else "NoWorker",
+        step="turn",
+        message=f"{turn.host.name}: {cause.message if isinstance(cause, FailureError) else error}",
+        left="unknown: contact ended after the turn had begun" if began else "nothing was changed",
+        hint="the next deployment takes this host first and attaches to what it finds"
+        if began
+        else "start a worker for this location: apollo worker --role hosts",
+    )

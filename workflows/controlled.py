@@ -1,0 +1,285 @@
+"""What people say to a running deployment: updates that explain, signals that never wedge."""
+
+import asyncio
+import contextlib
+import json
+from typing import Any
+
+from temporalio import workflow
+from temporalio.common import RawValue, SearchAttributeUpdate
+from temporalio.exceptions import ApplicationError
+
+with workflow.unsafe.imports_passed_through():
+    from pydantic import ValidationError
+
+    from apollo import names
+    from apollo.activities.deployments import DeploymentActivities
+    from apollo.domain.base import parse_share
+    from apollo.domain.capacity import allowance
+    from apollo.domain.controls import Controls, pace_refusal
+    from apollo.domain.deployment import Control, PaceControl
+    from apollo.domain.details import deployment_details
+    from apollo.domain.rollout import (
+        BatchControl,
+        BatchResult,
+        ControlInput,
+        Opened,
+        Progress,
+        StateInput,
+    )
+    from apollo.domain.status import DeploymentState
+    from apollo.workflows.batch import Batch
+    from apollo.workflows.options import quick
+
+_WORD = 'JSON (may be left out): {"by": "ada", "reason": "latency is up"}'
+
+
+class Controlled:
+    """The handlers of a deployment, and the courier that tells others what they changed."""
+
+    opened: Opened
+
+    def __init__(self) -> None:
+        self.controls = Controls()
+        self.failures = 0
+        self.pace = ""
+        self.batch: workflow.ChildWorkflowHandle[Batch, BatchResult] | None = None
+        self._told: BatchControl | None = None
+        self._shown: tuple[DeploymentState, str] | None = None
+        self._audits: list[ControlInput] = []
+        self._progress: dict[str, Progress] = {}
+        self._words_end = False
+
+    # Updates: refused with a reason, recorded with who and why.
+
+    @workflow.update(description=f"Begin no more turns; those in flight end. {_WORD}")
+    def pause(self, word: Control = Control()) -> str:
+        """Pause the deployment."""
+        return self._obey("pause", word, self.update_id())
+
+    @workflow.update(description=f"Go on after a pause. {_WORD}")
+    def resume(self, word: Control = Control()) -> str:
+        """Resume the deployment."""
+        return self._obey("resume", word, self.update_id())
+
+    @workflow.update(description=f"End at the next host boundary; hosts stay as they are. {_WORD}")
+    def abort(self, word: Control = Control()) -> str:
+        """Abort the deployment."""
+        return self._obey("abort", word, self.update_id())
+
+    @workflow.update(description=f"Take every changed host back to what it ran. {_WORD}")
+    def rollback(self, word: Control = Control()) -> str:
+        """Roll the deployment back."""
+        return self._obey("rollback", word, self.update_id())
+
+    @workflow.update(description=f"Open the gate that is waited at. {_WORD}")
+    def approve(self, word: Control = Control()) -> str:
+        """Approve what waits."""
+        return self._obey("approve", word, self.update_id())
+
+    @workflow.update(
+        name="pace", description='Change max_unavailable. JSON: {"max_unavailable": "20%"}'
+    )
+    def set_pace(self, word: PaceControl = PaceControl()) -> str:
+        """Change the pace for the rest of the deployment."""
+        self.pace = word.max_unavailable
+        return self._obey("pace", word, self.update_id(), word.max_unavailable)
+
+    @pause.validator
+    def _may_pause(self, word: Control = Control()) -> None:
+        self._check("pause")
+
+    @resume.validator
+    def _may_resume(self, word: Control = Control()) -> None:
+        self._check("resume")
+
+    @abort.validator
+    def _may_abort(self, word: Control = Control()) -> None:
+        self._check("abort")
+
+    @rollback.validator
+    def _may_rollback(self, word: Control = Control()) -> None:
+        self._check("rollback")
+
+    @approve.validator
+    def _may_approve(self, word: Control = Control()) -> None:
+        self._check("approve")
+
+    @set_pace.validator
+    def _may_pace(self, word: PaceControl = PaceControl()) -> None:
+        self._check("pace")
+        if refusal := pace_refusal(word):
+            raise ApplicationError(refusal, type="Refused")
+
+    # Signals take anything, or nothing: a word that cannot be read still counts.
+
+    @workflow.signal(name="pause", description=f"Begin no more turns. {_WORD}")
+    def _pause_signal(self, word: RawValue | None = None) -> None:
+        self._hear("pause", word)
+
+    @workflow.signal(name="resume", description=f"Go on after a pause. {_WORD}")
+    def _resume_signal(self, word: RawValue | None = None) -> None:
+        self._hear("resume", word)
+
+    @workflow.signal(name="abort", description=f"End at the next host boundary. {_WORD}")
+    def _abort_signal(self, word: RawValue | None = None) -> None:
+        self._hear("abort", word)
+
+    @workflow.signal(name="rollback", description=f"Take every changed host back. {_WORD}")
+    def _rollback_signal(self, word: RawValue | None = None) -> None:
+        self._hear("rollback", word)
+
+    @workflow.signal(name="approve", description=f"Open the gate that is waited at. {_WORD}")
+    def _approve_signal(self, word: RawValue | None = None) -> None:
+        self._hear("approve", word)
+
+    @workflow.signal(name="supersede", description=f"A newer deployment takes over. {_WORD}")
+    def _supersede_signal(self, word: RawValue | None = None) -> None:
+        self._hear("supersede", word)
+
+    @workflow.signal(name=names.PROGRESS, description="From a batch: how far it is.")
+    def _progress_signal(self, progress: Progress | None = None) -> None:
+        if progress:
+            self._progress[f"{progress.phase}/{progress.wave}/{progress.batch}"] = progress
+            self._show_details()
+
+    async def carry_words(self) -> None:
+        """Tell the running batch, the audit, the catalog and the UI what has changed."""
+        while not (self._words_end and self._nothing_to_tell()):
+            await workflow.wait_condition(lambda: self._words_end or not self._nothing_to_tell())
+            await self._tell_batch()
+            await self._tell_audit()
+            await self._tell_state()
+
+    async def end_words(self, courier: asyncio.Task[None]) -> None:
+        """Return when everything has been told."""
+        self._words_end = True
+        await courier
+        await workflow.wait_condition(workflow.all_handlers_finished)
+
+    def word_for_batch(self) -> BatchControl:
+        """What a batch must know: whether to hold, whether to stop, at which pace."""
+        sizes = self.opened.locations
+        return BatchControl(
+            paused=self.controls.paused,
+            stop=self.controls.stop is not None and not self._rolling_back(),
+            allowance=allowance(parse_share(self.pace), sizes) if self.pace else None,
+        )
+
+    def begin_batch(self, batch: workflow.ChildWorkflowHandle[Batch, BatchResult]) -> None:
+        """This batch runs now; it was started with the words that held then."""
+        self.batch = batch
+        self._told = None
+
+    def _rolling_back(self) -> bool:
+        return (
+            self.controls.base is DeploymentState.ROLLING_BACK and self.controls.stop == "rollback"
+        )
+
+    def _check(self, action: str) -> None:
+        if refusal := self.controls.refusal(action):
+            raise ApplicationError(refusal, type="Refused")
+
+    def _hear(self, action: str, raw: RawValue | None) -> None:
+        word = read_word(raw)
+        if refusal := self.controls.refusal(action):
+            workflow.logger.warning("signal %s was ignored: %s", action, refusal)
+            self._audit(f"{action} refused", word, str(workflow.uuid4()), refusal)
+            return
+        self._obey(action, word, str(workflow.uuid4()))
+
+    def _obey(self, action: str, word: Control, control: str, detail: str = "") -> str:
+        self._audit(action, word, control, detail)
+        controls, reason = self.controls, _reason(word)
+        if action == "pause":
+            controls.pause(reason)
+        elif action == "resume":
+            controls.resume()
+        elif action == "approve":
+            controls.approve()
+        elif action in ("abort", "rollback", "supersede"):
+            controls.end(action, reason)  # type: ignore[arg-type]
+        return f"{action}: {controls.state}"
+
+    def _audit(self, action: str, word: Control, control: str, detail: str) -> None:
+        self._audits.append(
+            ControlInput(
+                deployment="",
+                control=word.id or control,
+                action=action,
+                by=word.by,
+                reason=word.reason,
+                detail=detail,
+            )
+        )
+
+    @staticmethod
+    def update_id() -> str:
+        """The id of the update that is being handled."""
+        info = workflow.current_update_info()
+        return info.id if info else str(workflow.uuid4())
+
+    def _nothing_to_tell(self) -> bool:
+        told = self.batch is None or self._told == self.word_for_batch()
+        return told and not self._audits and self._shown == self._state()
+
+    def _state(self) -> tuple[DeploymentState, str]:
+        return self.controls.state, self.controls.detail
+
+    async def _tell_batch(self) -> None:
+        word, batch = self.word_for_batch(), self.batch
+        if batch is None or self._told == word:
+            return
+        self._told = word
+        with contextlib.suppress(ApplicationError):  # it may just have ended
+            await batch.signal(Batch.control, word)
+
+    async def _tell_audit(self) -> None:
+        audits, self._audits = self._audits, []
+        for audit in audits:
+            await workflow.execute_activity_method(
+                DeploymentActivities.record_control,
+                audit.model_copy(update={"deployment": self.opened.deployment}),
+                **quick(f"{audit.action} by {audit.by or 'unknown'}"[:100]),
+            )
+
+    async def _tell_state(self) -> None:
+        if self._shown == self._state():
+            return
+        self._shown = self._state()
+        state, detail = self._shown
+        self._show_details()
+        updates: list[SearchAttributeUpdate[Any]] = [
+            names.STATE.value_set(str(state)),
+            names.FAILURES.value_set(self.failures),
+        ]
+        workflow.upsert_search_attributes(updates)
+        if not state.ended:
+            await workflow.execute_activity_method(
+                DeploymentActivities.set_state,
+                StateInput(deployment=self.opened.deployment, state=state, detail=detail),
+                **quick(str(state)),
+            )
+
+    def _show_details(self) -> None:
+        state, detail = self._state()
+        workflow.set_current_details(deployment_details(self.opened, state, detail, self._progress))
+
+
+def read_word(raw: RawValue | None) -> Control:
+    """A signal's input as a control; what is no control is kept as its reason."""
+    if raw is None or not raw.payload.data:
+        return Control()
+    text = raw.payload.data.decode(errors="replace")
+    try:
+        found = json.loads(text)
+    except ValueError:
+        return Control(reason=text[:200])
+    try:
+        return Control.model_validate(found)
+    except ValidationError:
+        return Control(reason=str(found)[:200])
+
+
+def _reason(word: Control) -> str:
+    return f"{word.reason} ({word.by})" if word.reason and word.by else word.reason or word.by

@@ -1,0 +1,49 @@
+"""How activities are called: timeouts, retries and queues, in one place."""
+
+from datetime import timedelta
+
+from temporalio.common import RetryPolicy
+from temporalio.workflow import ActivityCancellationType, ActivityConfig
+
+from apollo import names
+from apollo.domain.turn import TurnInput
+
+HEARTBEAT_TIMEOUT = timedelta(seconds=10)
+
+
+def quick(summary: str) -> ActivityConfig:
+    """Catalog work: retried until it succeeds, for its writes may be repeated."""
+    return ActivityConfig(
+        summary=summary,
+        start_to_close_timeout=timedelta(minutes=2),
+        retry_policy=RetryPolicy(
+            initial_interval=timedelta(milliseconds=500), maximum_interval=timedelta(seconds=20)
+        ),
+    )
+
+
+def waiting(summary: str) -> ActivityConfig:
+    """An activity that ends on a change, however long that takes."""
+    return ActivityConfig(
+        summary=summary,
+        start_to_close_timeout=timedelta(days=365),
+        heartbeat_timeout=HEARTBEAT_TIMEOUT,
+        retry_policy=RetryPolicy(maximum_interval=timedelta(seconds=10)),
+        cancellation_type=ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
+    )
+
+
+def turn_options(turn: TurnInput, own_workers: bool, limit: timedelta) -> ActivityConfig:
+    """A host's turn: attempts without number within `limit`; a lost worker's turn is taken over."""
+    location = turn.host.location
+    return ActivityConfig(
+        summary=turn.host.name,
+        activity_id=turn.activity_id,
+        task_queue=f"{names.HOSTS_QUEUE}-{location}" if own_workers else names.HOSTS_QUEUE,
+        schedule_to_close_timeout=limit,
+        heartbeat_timeout=HEARTBEAT_TIMEOUT,
+        retry_policy=RetryPolicy(
+            initial_interval=timedelta(seconds=1), maximum_interval=timedelta(seconds=15)
+        ),
+        cancellation_type=ActivityCancellationType.ABANDON,
+    )
