@@ -72,6 +72,7 @@ class DeploymentActivities:
     catalog: "Catalog"
     store: "Store"
     client: "Client"
+    takeover: timedelta = timedelta(seconds=10)
 
     @activity.defn
     @explained
@@ -99,7 +100,7 @@ class DeploymentActivities:
                 request=request.model_dump(mode="json"),
             )
         )
-        opened = _opened(stored, prepared)
+        opened = _opened(stored, prepared, self.takeover)
         await self.catalog.plans.store(
             stored.uuid,
             prepared.plan.hosts,
@@ -251,7 +252,7 @@ class DeploymentActivities:
         )
 
 
-def _opened(stored: StoredDeployment, prepared: Prepared) -> Opened:
+def _opened(stored: StoredDeployment, prepared: Prepared, takeover: timedelta) -> Opened:
     plan, strategy = prepared.plan, prepared.environment.strategy
     balancer = prepared.environment.balancer
     limits = [longest_turn(m, balancer) for m in prepared.manifests.values()]
@@ -280,6 +281,7 @@ def _opened(stored: StoredDeployment, prepared: Prepared) -> Opened:
         approval=prepared.environment.approval,
         one_location=strategy.spread == "one_location_at_a_time",
         turn_limit=max(limits, default=timedelta(hours=1)),
+        takeover=takeover,
     )
 
 

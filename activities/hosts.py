@@ -15,7 +15,7 @@ from apollo.domain.turn import TurnInput, TurnRecord
 from apollo.errors import TurnError
 from apollo.ports import Footing, RunTurn
 
-BEAT = 2.0
+BEAT = 1.0
 
 
 @dataclass

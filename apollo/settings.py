@@ -31,6 +31,8 @@ class Settings(BaseSettings):
     """Prefixes of references that this worker resolves."""
     slots: int = Field(default=200, ge=1, le=5000)
     """How many turns one worker carries at once."""
+    takeover: float = Field(default=10.0, ge=2, le=300)
+    """Seconds without a sign of life after which another worker takes a turn over."""
     grace: float = Field(default=10.0, ge=0)
     """Seconds in which a stopping worker hands its turns over."""
 

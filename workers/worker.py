@@ -52,7 +52,8 @@ async def running(
         if role in ("control", "all"):
             catalog = await stack.enter_async_context(open_catalog(settings))
             await ensure_search_attributes(client)
-            control = DeploymentActivities(catalog, open_store(settings), client)
+            takeover = timedelta(seconds=settings.takeover)
+            control = DeploymentActivities(catalog, open_store(settings), client, takeover)
             await stack.enter_async_context(_control_worker(client, control, settings))
         if role in ("hosts", "all"):
             turns = HostActivities(_runner(settings))

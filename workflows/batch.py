@@ -81,7 +81,7 @@ class Batch:
 
     async def _turn(self, hosts: BatchHosts, turn: HostTurn) -> None:
         given = hosts.turn(self._given.load, turn)
-        options = turn_options(given, turn.own_workers, self._given.turn_limit)
+        options = turn_options(given, turn.own_workers, self._given)
         try:
             record = await workflow.execute_activity_method(HostActivities.turn, given, **options)
         except ActivityError as error:

@@ -174,6 +174,7 @@ class Deployment(Controlled):
             failures_left=self.opened.failures_allowed - self.failures,
             unreachable_left=max(self._unreachable_left, 0),
             turn_limit=self.opened.turn_limit,
+            takeover=self.opened.takeover,
             one_location=self.opened.one_location,
             paused=word.paused,
         )

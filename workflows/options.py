@@ -6,9 +6,10 @@ from temporalio.common import RetryPolicy
 from temporalio.workflow import ActivityCancellationType, ActivityConfig
 
 from apollo import names
+from apollo.domain.rollout import BatchInput
 from apollo.domain.turn import TurnInput
 
-HEARTBEAT_TIMEOUT = timedelta(seconds=10)
+LEASE_HEARTBEAT = timedelta(seconds=10)
 
 
 def quick(summary: str) -> ActivityConfig:
@@ -27,21 +28,21 @@ def waiting(summary: str) -> ActivityConfig:
     return ActivityConfig(
         summary=summary,
         start_to_close_timeout=timedelta(days=365),
-        heartbeat_timeout=HEARTBEAT_TIMEOUT,
+        heartbeat_timeout=LEASE_HEARTBEAT,
         retry_policy=RetryPolicy(maximum_interval=timedelta(seconds=10)),
         cancellation_type=ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
     )
 
 
-def turn_options(turn: TurnInput, own_workers: bool, limit: timedelta) -> ActivityConfig:
-    """A host's turn: attempts without number within `limit`; a lost worker's turn is taken over."""
+def turn_options(turn: TurnInput, own_workers: bool, batch: BatchInput) -> ActivityConfig:
+    """A host's turn: attempts without number within its limit; a lost worker's is taken over."""
     location = turn.host.location
     return ActivityConfig(
         summary=turn.host.name,
         activity_id=turn.activity_id,
         task_queue=f"{names.HOSTS_QUEUE}-{location}" if own_workers else names.HOSTS_QUEUE,
-        schedule_to_close_timeout=limit,
-        heartbeat_timeout=HEARTBEAT_TIMEOUT,
+        schedule_to_close_timeout=batch.turn_limit,
+        heartbeat_timeout=batch.takeover,
         retry_policy=RetryPolicy(
             initial_interval=timedelta(seconds=1), maximum_interval=timedelta(seconds=15)
         ),

@@ -55,6 +55,8 @@ class Opened(Wire):
     one_location: bool = False
     turn_limit: Duration = timedelta(hours=1)
     """How long one turn may take at the most, over all its attempts."""
+    takeover: Duration = timedelta(seconds=10)
+    """After which silence another worker takes a turn over."""
 
 
 class LeaseInput(Wire):
@@ -156,6 +158,7 @@ class BatchInput(Wire):
     failures_left: int
     unreachable_left: int
     turn_limit: Duration
+    takeover: Duration = timedelta(seconds=10)
     one_location: bool = False
     paused: bool = False
 

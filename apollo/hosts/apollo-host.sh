@@ -437,13 +437,14 @@ settled_well() {
 
 pending() { # whether the phase has work left: nothing in it failed, and not all of it ended
   case $1$verdict in stage- | activate- | revert-) ;; stage* | activate* | revert*) return 1 ;; esac
+  case $1$revert in stageyes | activateyes) return 1 ;; esac
   steps_of_job not_failed || return 1
   [ "$1" != stage ] || { not_failed unpack unpack && ! is_finished "$folder"; return; }
   ! steps_of_job settled_well
 }
 
 drive() { # PHASE: starts its runner unless it is at work or through, then follows it
-  for round in 1 2; do
+  for round in 1 2 3; do
     if [ "$alive" = no ]; then
       [ -n "$job" ] && pending "$1" || return 0
       start_runner "$1"
@@ -457,6 +458,7 @@ drive() { # PHASE: starts its runner unless it is at work or through, then follo
     exec 7<&-
     pass_fence
     refuse_others
+    read_turn
   done
 }
 
@@ -575,7 +577,7 @@ attempt_hook() { # waits for the hook itself, not for those who keep its output
 launch() { # STEP FOLDER USER: in a session of its own; values come by standard input
   read -r pid _ </proc/self/stat
   echo "$pid" >"$journal/pid.$1"
-  mark=$deployment/$turn/$1/ home=${HOME:-/} name=${USER:-$(id -un)}
+  mark=$root:$deployment/$turn/$1/ home=${HOME:-/} name=${USER:-$(id -un)}
   cd "releases/$2" || exit 126
   [ "$3" = - ] || eval "home=~$3 name=$3"
   as_user "$3"
@@ -615,7 +617,8 @@ trim() { # STEP: the last MiB of an output above 16 MiB; the hook appends, so no
 }
 
 # Signals a process group, and every process that carries a mark: one may have left the group.
-signal='[ "$2" != - ] && kill -s "$0" -- "-$2" && found=yes
+# A group of nothing but zombies, which an idle process 1 leaves for long, is gone.
+signal='grep -qsE "\) [^ZX] [0-9]+ $2 " /proc/[0-9]*/stat && kill -s "$0" -- "-$2" && found=yes
 for file in $(grep -lsF "APOLLO_STEP=$1" /proc/[0-9]*/environ); do
   file=${file%/environ}
   kill -s "$0" "${file#/proc/}" && found=yes
@@ -624,7 +627,7 @@ done
 
 send() { # SIGNAL MARK GROUP|- USER
   as_user "$4"
-  $sudo /bin/sh -c "found=; $signal" "$1" "$2" "$3" 2>/dev/null
+  $sudo /bin/sh -c "found=; $signal" "$1" "$root:$2" "$3" 2>/dev/null
 }
 
 stop_all() { # MARK GROUP|- USER: TERM, and after ten seconds KILL

@@ -86,9 +86,8 @@ def activate_job(turn: TurnInput, new: Side, old: Side | None) -> Job:
 
 def revert_job(turn: TurnInput, new: Side, old: Side | None, *, started: bool) -> Job:
     """Stop what this turn began, and start what ran before it."""
-    steps: list[Step] = [Kill("kill")]
-    if started:
-        steps += new.hook("stop", "undo-stop", "new")
+    steps: list[Step] = new.hook("stop", "undo-stop", "new") if started else []
+    steps += [Kill("kill")]
     if old:
         steps += [*new.silent("undo-silent"), Switch("undo-switch", old.folder)]
         steps += old.hook("start", "undo-start", "old")

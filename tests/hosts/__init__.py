@@ -1,0 +1,1 @@
+"""Tests on real SSH hosts and real balancers."""
