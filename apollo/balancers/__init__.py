@@ -14,4 +14,4 @@ def build_balancer(spec: BalancerSpec) -> Balancer:
         given = spec.haproxy
         return Haproxy(given.at, given.backends, given.server, spec.drain.wait)
     assert spec.file is not None
-    return OnlineFile(spec.file.path, spec.file.wait)
+    return OnlineFile(spec.file.path, spec.file.wait, spec.drain.wait)

@@ -1,5 +1,6 @@
 """A balancer that drains a host because its health check fails: the host's own file says so."""
 
+import asyncio
 from datetime import timedelta
 
 from apollo.balancers.base import BalancerTarget
@@ -8,19 +9,22 @@ from apollo.balancers.base import BalancerTarget
 class OnlineFile:
     """The host's script takes the file away and makes it again; no balancer is asked.
 
-    Nobody can be asked whether the host has finished, so the whole wait passes.
+    `notice` is how long the balancer's health check takes to see either. Nobody can be asked
+    whether the host has finished what it served, so the whole `wait` passes after that.
     """
 
-    def __init__(self, path: str, wait: timedelta) -> None:
+    def __init__(self, path: str, notice: timedelta, wait: timedelta) -> None:
         self.offline_file: str | None = path
         self.wait = wait
+        self._notice = notice.total_seconds()
 
     async def find(self, target: BalancerTarget) -> str:
         """Nothing: whether the file was there is seen on the host."""
         return ""
 
     async def drain(self, target: BalancerTarget) -> None:
-        """Nothing: the host's script has taken the file away."""
+        """The host's script has taken the file away: let the balancer see it."""
+        await asyncio.sleep(self._notice)
 
     async def drained(self, target: BalancerTarget) -> bool:
         """Never known before the wait is over."""
@@ -30,4 +34,5 @@ class OnlineFile:
         """Nothing: the file stays away."""
 
     async def restore(self, target: BalancerTarget, found: str) -> None:
-        """Nothing: the host's script makes the file again."""
+        """The host's script has made the file again: until it is seen, the host is out."""
+        await asyncio.sleep(self._notice)

@@ -29,6 +29,7 @@ class FileBalancer(FileModel):
 
     path: str = "online"
     wait: Duration = timedelta(seconds=5)
+    """How long the balancer takes to see that the file is gone, or back."""
 
 
 class BalancerSpec(FileModel):

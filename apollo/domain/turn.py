@@ -95,4 +95,6 @@ def longest_turn(manifest: Manifest, balancer: BalancerSpec | None) -> timedelta
         total += 2 * (manifest.health.deadline + manifest.health.healthy_for)
     if balancer:
         total += balancer.drain.wait
+        if balancer.file:
+            total += 2 * balancer.file.wait
     return total

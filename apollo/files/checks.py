@@ -9,12 +9,14 @@ from apollo.domain.environment import BalancerSpec, FleetSpec
 from apollo.domain.setup import Health
 from apollo.files.draft import Draft
 from apollo.files.mistakes import FileWarning, Mistake
+from apollo.files.phrases import pattern_of
 from apollo.files.positions import REST_OF_LINE, Mark, Part, Path
+from apollo.files.scalars import text_of
 from apollo.files.unsupported import not_yet_values
-from apollo.files.words import describe, did_you_mean, one_of, pattern_of
+from apollo.files.words import describe, did_you_mean, one_of
 
 _AT = re.compile(r"tcp:[^\s:]+:([0-9]{1,5}|\{\w+\})|tcp:\[[^\s\]]+\]:[0-9]{1,5}|unix:/.+")
-_REFERENCE = re.compile(r"env:\w+|file:/.+|command:.+", re.DOTALL)
+_REFERENCE = re.compile(r"env:\w+|file:/[^\n]+")
 _NAME = re.compile(pattern_of(VariableName))
 _PORT = re.compile(r"[0-9]{1,5}")
 
@@ -76,8 +78,8 @@ def _health(top: Part, path: Path) -> Iterator[Mistake]:
     yield from one_of(top, path, Health)
     for kind in ("http", "tcp"):
         port = top.get(*path, kind, "port")
-        text = str(port)
-        if isinstance(port, bool) or not isinstance(port, str | int | float) or "{" in text:
+        text = text_of(port)
+        if port is None or isinstance(port, bool | list | dict) or "{" in text:
             continue
         if not _PORT.fullmatch(text) or not 1 <= int(text) <= 65535:
             yield top.mistake(
@@ -138,8 +140,10 @@ def _inside(part: Part, path: Path, value: object, *, key: bool = False) -> Iter
 def _secrets(draft: Draft, part: Part) -> Iterator[Mistake]:
     given = part.mapping("secrets")
     for name, value in given.items():
-        if not isinstance(value, str) or not _REFERENCE.fullmatch(value):
-            hint = "Write file:/etc/apollo/secrets/…, env:APOLLO_SECRET_… or command:…."
+        if later := not_yet_values("secrets", value):
+            yield part.mistake(("secrets", name), **later)
+        elif not isinstance(value, str) or not _REFERENCE.fullmatch(value):
+            hint = "Write file:/etc/apollo/secrets/… or env:APOLLO_SECRET_…."
             found = "a value" if value is not None else "nothing"
             expected = "a reference to a secret, never its value"
             yield part.mistake(("secrets", name), expected=expected, found=found, hint=hint)

@@ -1,7 +1,7 @@
 """A project as it is being read, with what was found wrong in it so far."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path as FilePath
 
 from apollo.domain.fleet import Host
@@ -34,6 +34,7 @@ class Draft:
     folder: FilePath
     top: Part
     environments: dict[str, EnvironmentDraft] = field(default_factory=dict)
+    documents: dict[str, Document] = field(default_factory=dict)
     unreadable: set[str] = field(default_factory=set)
     """Environments whose own file cannot be read."""
     inventories: dict[str, Document | None] = field(default_factory=dict)
@@ -61,7 +62,8 @@ class Draft:
             if path.is_dir():
                 found, hint = f"the folder {file}", "Name a file in it."
             else:
-                return read_text(path, file)
+                self.documents[file] = read_text(path, file)
+                return self.documents[file]
         except FileNotFoundError:
             found = f"no file {file}"
         except (OSError, ValueError) as error:
@@ -71,6 +73,15 @@ class Draft:
             return None
         self.mistakes.append(part.mistake(where, expected="a file", found=found, hint=hint))
         return None
+
+    def told(self) -> list[Mistake]:
+        """The mistakes; what turned out to be secret since they were noted is not shown."""
+        return [
+            replace(mistake, source_line=self.documents[mistake.file].shown(mistake.line))
+            if mistake.file in self.documents
+            else mistake
+            for mistake in self.mistakes
+        ]
 
     def fleets(self) -> Iterator[tuple[EnvironmentDraft, Sketch, list[Host]]]:
         """The environments whose hosts are known: environment, whole inventory, picked hosts."""

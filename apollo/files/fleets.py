@@ -9,6 +9,7 @@ from apollo.files.draft import Draft, EnvironmentDraft
 from apollo.files.inventory import Sketch, sketch_inline, sketch_inventory
 from apollo.files.mistakes import FileWarning, Mistake
 from apollo.files.positions import Part, Path, show
+from apollo.files.scalars import text_of
 from apollo.files.unsupported import not_yet_values
 from apollo.files.words import describe, did_you_mean
 
@@ -104,7 +105,7 @@ def _hosts(sketch: Sketch) -> Iterator[Mistake]:
 def _addresses(sketch: Sketch) -> Iterator[FileWarning]:
     seen: dict[tuple[str, str], str] = {}
     for host in sketch.hosts:
-        first = seen.setdefault((host.address, str(host.port)), host.name)
+        first = seen.setdefault((host.address, text_of(host.port)), host.name)
         if first != host.name and host.address:
             message = f"{host.name} has the same address and port as {first}"
             hint = "Two names for one machine count as two hosts: take one of them out."
@@ -118,14 +119,14 @@ def _waves(part: Part) -> Iterator[Mistake]:
         share, of, path = _wave(wave, ("strategy", "waves", index))
         if share is None:
             continue
-        kind = (str(of), share.count is None)
+        kind = (text_of(of), share.count is None)
         before = highest.get(kind)
         highest[kind] = share
         if before is not None and _size(share) <= _size(before):
             hint = "Shares are cumulative: let the wave reach more, or take it out."
             yield part.mistake(path, expected=f"more than {before}", found=str(share), hint=hint)
         if index == len(waves) - 1 and (of is not None or share.percent != 100):
-            found = f"{share} of {of}" if of is not None else str(share)
+            found = f"{share} of {text_of(of)}" if of is not None else str(share)
             hint = "Add 100% as the last wave, so that every host is reached."
             yield part.mistake(path, expected="100% as the last wave", found=found, hint=hint)
 

@@ -10,6 +10,7 @@ from apollo.domain.base import Address, FileModel, HostName, Name, VariableName,
 from apollo.domain.environment import FleetSpec, named_by_address
 from apollo.domain.fleet import Host, Text
 from apollo.files.positions import Part, Path
+from apollo.files.scalars import text_of
 
 _PORT = 22
 
@@ -121,7 +122,7 @@ def sketch_inline(part: Part) -> Sketch:
     """The hosts of an environment's `fleet.hosts`, leniently."""
     hosts = part.mapping("fleet", "hosts")
     entries: list[tuple[str, Path, Any]] = [
-        (_text(_mapping(host).get("location", "default")), ("fleet", "hosts", name), host)
+        (text_of(_mapping(host).get("location", "default")), ("fleet", "hosts", name), host)
         for name, host in hosts.items()
     ]
     return _sketch(part, entries, {})
@@ -143,11 +144,11 @@ def _sketch(
             Host.model_construct(
                 name=name,
                 location=location,
-                address=_text(host.get("address", "")),
+                address=text_of(host.get("address", "")),
                 port=host.get("port") or part.mapping("defaults").get("port") or _PORT,
-                labels={key: _text(value) for key, value in _mapping(host.get("labels")).items()},
+                labels={key: text_of(value) for key, value in _mapping(host.get("labels")).items()},
                 variables={
-                    key: _text(value) for key, value in _mapping(host.get("variables")).items()
+                    key: text_of(value) for key, value in _mapping(host.get("variables")).items()
                 },
             )
         )
@@ -156,7 +157,3 @@ def _sketch(
 
 def _mapping(value: Any) -> dict[str, Any]:
     return value if isinstance(value, dict) else {}
-
-
-def _text(value: Any) -> str:
-    return str(value).lower() if isinstance(value, bool) else str(value)

@@ -47,7 +47,7 @@ class Mistake:
         if self.line:
             source, before, width = _window(self.source_line, self.column - 1, self.width)
             number = str(self.line)
-            lines.append(f"  {number} | {source}")
+            lines.append(f"  {number} | {source}".rstrip())
             lines.append(f"  {' ' * len(number)} | {' ' * before}{'^' * width} {told}")
         else:
             lines.append(f"  {told}")
@@ -85,10 +85,10 @@ class InvalidFiles(errors.InvalidFiles):
     def __init__(self, mistakes: Iterable[Mistake]) -> None:
         self.mistakes = in_order(mistakes)
         files = list(dict.fromkeys(mistake.file for mistake in self.mistakes))
-        count = len(self.mistakes)
+        count = some(len(self.mistakes), "mistake")
         super().__init__(
             "\n\n".join(mistake.render() for mistake in self.mistakes),
-            hint=f"{count} mistake{'s' * (count != 1)} in {', '.join(files)}; nothing was changed.",
+            hint=f"{count} in {', '.join(files)}; nothing was changed.",
         )
 
     def as_json(self) -> dict[str, Any]:
@@ -111,6 +111,11 @@ def in_order(mistakes: Iterable[Mistake]) -> tuple[Mistake, ...]:
             key=lambda each: (each.file != "apollo.yaml", each.file, each.line, each.column),
         )
     )
+
+
+def some(count: int, noun: str) -> str:
+    """`1 mistake`, `2 mistakes`."""
+    return f"{count} {noun}{'s' * (count != 1)}"
 
 
 def one_line(text: str) -> str:

@@ -11,6 +11,7 @@ Path = tuple[str | int, ...]
 REST_OF_LINE = 10_000
 """The width of what does not end on its line."""
 
+_SEEN = re.compile(r"\S")
 _PLAIN = re.compile(r"[A-Za-z0-9_@-]+")
 _BREAKS = re.compile("\r\n|[\n\r\x85\u2028\u2029]")
 
@@ -98,17 +99,18 @@ class Document:
     ) -> Mistake:
         """A mistake at a place that no path leads to."""
         line, column, width = mark
-        source = self._shown(line) if line <= len(self.lines) else ""
+        source = self.shown(line)
         return Mistake(
             self.file, line, column, show(path), expected, found, hint, source, max(1, width)
         )
 
-    def _shown(self, line: int) -> str:
-        source = self.lines[line - 1]
+    def shown(self, line: int) -> str:
+        """A line as it may be shown; empty if there is no such line."""
+        source = self.lines[line - 1] if 0 < line <= len(self.lines) else ""
         for mark in self.masked:
             if mark.line == line:
                 start, end = mark.column - 1, min(mark.column - 1 + mark.width, len(source))
-                source = source[:start] + "*" * (end - start) + source[end:]
+                source = source[:start] + _SEEN.sub("*", source[start:end]) + source[end:]
         return source
 
 

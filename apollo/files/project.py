@@ -15,9 +15,10 @@ from apollo.files.draft import Draft, EnvironmentDraft
 from apollo.files.fleets import check_fleets, read_fleet
 from apollo.files.inventory import InventoryFile
 from apollo.files.mistakes import FileWarning, InvalidFiles, Mistake
+from apollo.files.phrases import pattern_of
 from apollo.files.positions import Document, Part, Path
 from apollo.files.templates import check_templates
-from apollo.files.words import describe, mistakes_of, pattern_of
+from apollo.files.words import describe, mistakes_of
 
 FILE = "apollo.yaml"
 _NAME = re.compile(pattern_of(Name))
@@ -173,7 +174,7 @@ def _build(draft: Draft, readable: bool) -> Project:
             inventory = _validate(draft, Part(document), InventoryFile)
             inventories |= {path: inventory} if inventory else {}
     if draft.mistakes or file is None:
-        raise InvalidFiles(draft.mistakes)
+        raise InvalidFiles(draft.told())
     return Project(
         folder=draft.folder,
         application=file.application,

@@ -33,6 +33,13 @@ class WrittenFloat(float):
         return self.written
 
 
+def text_of(value: Any) -> str:
+    """The text of a scalar; none for lists and mappings, which aliases can make endlessly long."""
+    if isinstance(value, list | dict) or value is None:
+        return ""
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
 def resolve(text: str) -> Any:
     """What a scalar without quotes means."""
     if text in _WORDS:

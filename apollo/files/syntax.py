@@ -48,8 +48,8 @@ _WORDS = (
     (
         "unexpected end of stream",
         "a closing quote",
-        "the end of the file",
-        "Close the quote.",
+        "none up to the end of the file",
+        "Close the quote that opens here.",
     ),
     (
         "unknown escape character",
@@ -58,12 +58,17 @@ _WORDS = (
         "Write the text in single quotes, or double the backslash.",
     ),
     (
-        "while parsing a flow",
+        "expected the node content",
         "a value",
         "",
         "Close what is open, and put text with special characters in quotes.",
     ),
 )
+
+
+def begins_earlier(problem: str) -> bool:
+    """The place to mend is where the key or quote begins, not where the parser gave up."""
+    return "could not find expected ':'" in problem or "unexpected end of stream" in problem
 
 
 def syntax_words(problem: str) -> Told:

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from apollo.files.draft import Draft, EnvironmentDraft
 from apollo.files.inventory import Sketch
-from apollo.files.mistakes import Mistake, Told
+from apollo.files.mistakes import Mistake, Told, some
 from apollo.files.positions import Document, Mark, Part, Path
 from apollo.files.unsupported import words as not_yet_words
 from apollo.files.words import did_you_mean
@@ -113,7 +113,7 @@ def _unknown(use: Use) -> Iterator[Mistake]:
 
 def _words(shown: str, name: str, lacking: list[Group]) -> Told:
     hosts = [host for group in lacking for host in group.hosts]
-    lack = f" and {len(hosts) - 1} more hosts lack" if hosts[1:] else " lacks"
+    lack = f" and {some(len(hosts) - 1, 'more host')} lack" if hosts[1:] else " lacks"
     known = sorted(frozenset.intersection(*(group.names for group in lacking)))
     near = did_you_mean(name, known)
     return {
@@ -131,7 +131,7 @@ def _file(
     top: Part, environment: EnvironmentDraft, text: Document, groups: list[Group], path: str
 ) -> Iterator[Mistake]:
     where = (*environment.part.base, "files", path)
-    secrets = {str(name) for name in top.sequence("setup", "secrets")}
+    secrets = {name for name in top.sequence("setup", "secrets") if isinstance(name, str)}
     for match in Template.pattern.finditer(text.text):
         name = match["named"] or match["braced"]
         mark = _mark(text, match)

@@ -23,7 +23,7 @@ NOT_YET: tuple[Path, ...] = (
 
 
 def not_yet(path: Path) -> str | None:
-    """The key at `path` or just below it that this version does not have; None if it has all."""
+    """The key at `path` if the design has it and this version has not."""
     for known in NOT_YET:
         if len(known) == len(path) and all(
             want in ("*", part) for want, part in zip(known, path, strict=True)
@@ -48,6 +48,8 @@ def not_yet_values(kind: str, value: Any) -> Told | None:
         return words("archives in zst")
     if kind == "inventory" and "://" in text:
         return words("inventories from a URL")
+    if kind == "secrets" and text.startswith("command:"):
+        return words("secrets from commands")
     if kind == "at" and text.startswith("ssh:"):
         return words("sockets through SSH")
     return None

@@ -15,8 +15,8 @@ from ruamel.yaml.reader import ReaderError
 
 from apollo.files.mistakes import Mistake, Told
 from apollo.files.positions import REST_OF_LINE, Document, Mark, Node
-from apollo.files.scalars import resolve
-from apollo.files.syntax import syntax_words
+from apollo.files.scalars import resolve, text_of
+from apollo.files.syntax import begins_earlier, syntax_words
 
 _DEEPEST = 50
 _SURROGATE = re.compile("[\ud800-\udfff]")
@@ -56,17 +56,6 @@ def read_text(path: FilePath, file: str) -> Document:
         ) from error
 
 
-def read_document(path: FilePath, file: str) -> tuple[Document, list[Mistake]]:
-    """Read a YAML file; `file` is the name that mistakes show.
-
-    Raises:
-        Unreadable: The bytes are not UTF-8, or the syntax is broken.
-        OSError: The file cannot be read.
-    """
-    document = read_text(path, file)
-    return document, parse(document)
-
-
 def parse(document: Document) -> list[Mistake]:
     """Parse the document's text into its root; return mistakes that leave the rest readable.
 
@@ -78,7 +67,10 @@ def parse(document: Document) -> list[Mistake]:
         document.root = builder.document()
     except MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
+        if begins_earlier(str(error.problem)):
+            mark = error.context_mark or mark
         place = Mark(mark.line + 1, mark.column + 1, 1) if mark else Mark(1, 1, 1)
+        builder.hide(place)
         words = syntax_words(str(error.problem or error.context))
         raise Unreadable(document.mistake_at(place, (), **words)) from error
     except (ValueError, OverflowError) as error:
@@ -141,7 +133,7 @@ class _Builder:
 
     def _alias(self, event: Any) -> Node:
         if event.anchor not in self._anchors:
-            name = event.anchor
+            name = self._named(event.anchor)
             hint = f"Put text that starts with * in quotes, or write &{name} before its first use."
             self._stop(event, f"an anchor &{name} above", f"*{name} alone", hint)
         return self._anchors[event.anchor]
@@ -160,7 +152,7 @@ class _Builder:
         self._tell(
             event,
             expected="a value without a tag",
-            found=f"the tag {event.tag}",
+            found=f"the tag {self._named(event.tag)}",
             hint="Put text that starts with ! in quotes.",
         )
 
@@ -199,8 +191,8 @@ class _Builder:
     def _key(self, event: Any) -> str:
         if type(event).__name__ == "ScalarEvent":
             return str(event.value)
-        if type(event).__name__ == "AliasEvent":
-            return str(self._alias(event).data)
+        if type(event).__name__ == "AliasEvent" and (key := text_of(self._alias(event).data)):
+            return key
         hint = "Put text that holds { or [ in quotes."
         self._stop(event, "a key of plain text", "a list or a mapping", hint)
 
@@ -220,14 +212,24 @@ class _Builder:
             hint="Take one of the two away, or give it another name.",
         )
 
+    def _named(self, text: str) -> str:
+        return "…" if "secrets" in self._path else text
+
+    def hide(self, mark: Mark) -> None:
+        """Keep a line out of messages if it may hold a secret's value."""
+        if "secrets" in self._path or "secrets" in self._document.shown(mark.line):
+            self._document.masked.add(Mark(mark.line, 1, REST_OF_LINE))
+
     def _tell(self, event: Any, expected: str, found: str, hint: str) -> None:
         told = Told(expected=expected, found=found, hint=hint)
         where = tuple(self._path)
+        self.hide(_mark(event))
         self.mistakes.append(self._document.mistake_at(_mark(event), where, **told))
 
     def _stop(self, event: Any, expected: str, found: str, hint: str) -> NoReturn:
         told = Told(expected=expected, found=found, hint=hint)
         where = tuple(self._path)
+        self.hide(_mark(event))
         raise Unreadable(self._document.mistake_at(_mark(event), where, **told))
 
 

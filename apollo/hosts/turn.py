@@ -176,7 +176,8 @@ class _Attempt:
         answer = await self.root.drain(found, offline)
         if self.balancer and "stop" not in answer.steps and "switch" not in answer.steps:
             await self.balancer.drain(self.target)
-            await until_drained(self.balancer, self.target)
+            if answer.current:
+                await until_drained(self.balancer, self.target)
         return answer
 
     async def _settle(self, verdict: str, answer: Answer) -> Answer:

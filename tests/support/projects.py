@@ -1,4 +1,4 @@
-"""Projects as users write them: one that uses everything, one with twenty mistakes."""
+"""Projects as users write them: one that uses everything, a small one, one with twenty mistakes."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -66,7 +66,7 @@ pipeline: [dev, staging, prod]
 """,
     "environments/staging.yaml": """\
 fleet: {hosts: {stage1: 10.0.3.1}}
-secrets: {DB_PASSWORD: "command:pass show db"}
+secrets: {DB_PASSWORD: "env:APOLLO_SECRET_STAGING"}
 balancer: {file: {path: online, wait: 2s}}
 """,
     "fleets/prod.yaml": """\
@@ -85,6 +85,17 @@ locations:
 """,
     "config/prod/database.yml": "level: ${LOG_LEVEL}\nprice: $$5\n",
 }
+
+SMALL = """\
+application: shop
+setup:
+  root: /srv/shop
+  variables: {PORT: "8080"}
+  health: {tcp: {port: "{PORT}"}}
+environments:
+  dev:
+    fleet: {hosts: {web1: {address: 10.0.1.1, labels: {role: web}}, web2: 10.0.1.2}}
+"""
 
 TWENTY_MISTAKES = {
     "apollo.yaml": """\

@@ -1,4 +1,4 @@
-"""A whole world for tests: Temporal, SSH hosts, an application, workers as processes of their own."""
+"""A whole world for tests: Temporal, SSH hosts, an application, and workers as processes."""
 
 import asyncio
 import os

@@ -38,9 +38,10 @@ async def test_entries_come_in_pages(tmp_path: Path) -> None:
 async def test_keys_are_added_to_what_is_trusted(tmp_path: Path) -> None:
     async with shop_catalog(tmp_path) as catalog:
         trust = catalog.keys.trust
-        assert await trust(
-            "shop", "prod", {"web1": [ED], "web2": [ED]}, "anna", "seen them"
-        ) == ["web1", "web2"]
+        assert await trust("shop", "prod", {"web1": [ED], "web2": [ED]}, "anna", "seen them") == [
+            "web1",
+            "web2",
+        ]
         assert await trust("shop", "prod", {"web1": [RSA, ED], "web2": [ED]}, "anna") == ["web1"]
         assert await trust("shop", "prod", {"web1": [RSA + "\n"]}, "anna") == []
         lines = await catalog.keys.lines("shop", "prod")

@@ -1,6 +1,7 @@
 """Environments and releases: every revision is kept, no release ever changes."""
 
 import asyncio
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -26,7 +27,9 @@ async def test_an_environment_comes_back_as_it_was_applied(tmp_path: Path) -> No
         files={"config/app.yml": ("port: ${PORT}\n", "0640")},
         secrets={"PASSWORD": "env:APOLLO_SECRET_PASSWORD"},
         balancer={"drain": {"wait": "30s"}, "haproxy": {"at": ["tcp:lb:9999"], "backends": ["b"]}},
-        strategy=Strategy(max_unavailable=Share(percent=12.5), progress_deadline="5m"),
+        strategy=Strategy(
+            max_unavailable=Share(percent=12.5), progress_deadline=timedelta(minutes=5)
+        ),
     )
     async with new_catalog(tmp_path) as catalog:
         assert await catalog.environments.apply(given, ["dev", "prod"], "anna", "first") == 1

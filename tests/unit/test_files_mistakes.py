@@ -8,7 +8,7 @@ import pytest
 
 from apollo.files.mistakes import InvalidFiles, Mistake
 from apollo.files.project import load_project
-from tests.support.projects import EVERYTHING, TWENTY_MISTAKES, write
+from tests.support.projects import EVERYTHING, SMALL, TWENTY_MISTAKES, write
 
 
 class Planted(NamedTuple):
@@ -265,11 +265,16 @@ def test_a_mistake_is_told_with_its_line_a_caret_and_the_next_step(tmp_path: Pat
 
     assert (
         """\
-error[invalid-files] apollo.yaml:22:24  environments.prod.strategy.max_unavailable
-  22 |       max_unavailable: many
-     |                        ^^^^ expected a count such as 3 or a percentage such as 20%, found 'many'
-  Write a whole number, or 0% to 100%.
-
+error[invalid-files] apollo.yaml:10:38  setup.hooks.start.timeout
+  10 |     start: {run: bin/start, timeout: 10 minutes}
+     |                                      ^^^^^^^^^^ expected a duration such as 30s, 5m or 2h, \
+found '10 minutes'
+  Write a number and ms, s, m, h or d.
+"""
+        in error.message
+    )
+    assert (
+        """\
 error[invalid-files] apollo.yaml:23:19  environments.prod.strategy.on_failure
   23 |       on_failure: rolback
      |                   ^^^^^^^ expected rollback or halt, found 'rolback'
@@ -316,6 +321,33 @@ def test_the_value_of_a_secret_is_never_shown(tmp_path: Path) -> None:
     assert "    secrets: {DB_PASSWORD: *******, PIN: ****, " in told
     assert not {word for word in ("hunter2", "4711", "swordfish") if word in told}
     assert caught.value.mistakes[0].expected == "a reference to a secret, never its value"
+
+
+@pytest.mark.parametrize(
+    "secrets",
+    [
+        "secrets: {A: hunter2, A: hunter2}",
+        "secrets: {A: hunter2, B: [hunter2], C: {D: hunter2}}",
+        "secrets: {A: !hunter2}",
+        "secrets: {A: @hunter2}",
+        "secrets: {A: *hunter2}",
+        "secrets: {A: 'hunter2}",
+        "secrets: {A: hunter2}, root: /a, root: /a",
+        "secrets:\n      A: @hunter2",
+        "secrets:\n      A: 'hunter2",
+        "secrets:\n      A: hunter2: x",
+        "secrets:\n      A: x\n      B: &hunter2 {hunter2",
+        "{secrets: {A: hunter2}, root: 1, rot: 2, root: 3}",
+    ],
+)
+def test_no_mistake_nearby_shows_the_value_of_a_secret(tmp_path: Path, secrets: str) -> None:
+    text = SMALL + f"    {secrets}\n"
+    if secrets.startswith("{"):
+        text = SMALL.split("  dev:")[0] + f"  dev: {secrets}\n"
+
+    told = InvalidFiles(mistakes(tmp_path, {"apollo.yaml": text}))
+
+    assert "hunter2" not in told.message
 
 
 def test_only_the_part_of_a_long_line_around_the_mistake_is_shown() -> None:
