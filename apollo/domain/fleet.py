@@ -64,7 +64,9 @@ def sizes(hosts: Iterable[Host]) -> dict[str, int]:
 def select(
     hosts: Iterable[Host], expression: str | None, marks: Mapping[str, frozenset[str]] | None = None
 ) -> list[Host]:
-    """Choose hosts by an expression: `role=web`, `@failed`, a location, a name or glob; `&`, `|`, `!`.
+    """Choose hosts by an expression.
+
+    Its atoms are `role=web`, `@failed`, a location, a name or glob; `&`, `|` and `!` combine them.
 
     `marks` says which host names `@failed` and the like stand for.
 

@@ -193,9 +193,10 @@ class SshSession:
         try:
             yield
         except (OSError, asyncssh.Error) as error:
+            name = self._turn.host.name
             raise ContactLost(
-                f"contact with {self._turn.host.name} was lost while Apollo wanted to {what}: {error}",
-                host=self._turn.host.name,
+                f"contact with {name} was lost while Apollo wanted to {what}: {error}",
+                host=name,
                 step="connect",
                 left="what runs on the host goes on there",
                 hint="the next attempt attaches to it",
