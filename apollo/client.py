@@ -20,6 +20,7 @@ from apollo.artifacts.store import Store
 from apollo.catalog.catalog import Catalog
 from apollo.catalog.records import HostRow, KnownHost, StoredDeployment
 from apollo.domain.deployment import Control, DeploymentRequest, PaceControl
+from apollo.domain.environment import Environment
 from apollo.domain.release import Artifact, Release
 from apollo.domain.rollout import DeploymentResult
 from apollo.domain.setup import Setup
@@ -83,6 +84,13 @@ class Apollo:
             self._temporal = await connect_temporal(self.settings)
         return self._temporal
 
+    async def apply(
+        self, environment: Environment, pipeline: Sequence[str] = (), reason: str = ""
+    ) -> int:
+        """Make this the environment's content; its revision."""
+        who = self.settings.who
+        return await self.catalog.environments.apply(environment, pipeline, who, reason)
+
     async def create_release(
         self,
         application: str,
@@ -96,7 +104,7 @@ class Apollo:
         Raises:
             Refused: The version exists with another content.
         """
-        artifact = await self._store_artifact(source, exclude)
+        artifact = await self.store_artifact(source, exclude)
         release = Release(application=application, version=version, artifact=artifact, setup=setup)
         await self.catalog.releases.add(release, self.settings.who)
         return release
@@ -135,13 +143,16 @@ class Apollo:
             reason=reason,
         )
         workflow_id = names.deployment_id(application, environment, request or str(uuid4()))
-        await client.start_workflow(
-            Deployment.run,
-            given,
-            id=workflow_id,
-            task_queue=names.CONTROL_QUEUE,
-            static_summary=f"{application}/{environment} {release or 'current'}"[:200],
-        )
+        try:
+            await client.start_workflow(
+                Deployment.run,
+                given,
+                id=workflow_id,
+                task_queue=names.CONTROL_QUEUE,
+                static_summary=f"{application}/{environment} {release or 'current'}"[:200],
+            )
+        except RPCError as error:
+            raise Unavailable(f"Temporal does not start the deployment: {error}") from error
         return DeploymentHandle(self, workflow_id)
 
     async def deployment(
@@ -167,7 +178,8 @@ class Apollo:
         """What is known of each host."""
         return await self.catalog.hosts.states(application, environment)
 
-    async def _store_artifact(self, source: Path, exclude: Sequence[str]) -> Artifact:
+    async def store_artifact(self, source: Path, exclude: Sequence[str] = ()) -> Artifact:
+        """Pack a folder, file or archive, and store it."""
         with TemporaryDirectory(prefix="apollo-") as folder:
             packed = Path(folder) / "artifact.tar.gz"
             artifact = await asyncio.to_thread(pack, source, packed, exclude)

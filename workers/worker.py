@@ -82,6 +82,7 @@ def _control_worker(client: Client, control: DeploymentActivities, settings: Set
         ],
         identity=_identity("control"),
         max_concurrent_workflow_tasks=20,
+        sticky_queue_schedule_to_start_timeout=timedelta(seconds=settings.takeover),
         graceful_shutdown_timeout=timedelta(seconds=settings.grace),
     )
 

@@ -1,5 +1,6 @@
 """What is packed: a folder, a file or an archive, read as entries."""
 
+import gzip
 import os
 import shutil
 import stat
@@ -58,6 +59,7 @@ def _readable(source: Path) -> Iterator[None]:
         zipfile.BadZipFile,
         zlib.error,
         EOFError,
+        gzip.BadGzipFile,
         NotImplementedError,
         RuntimeError,
         UnicodeDecodeError,
@@ -122,6 +124,9 @@ def _tar(source: Path, spool: BinaryIO, excluded: Excluded) -> Iterable[Entry]:
                 part = _Part(spool, start, spool.tell())
                 runs = _executable(member.mode)
                 entries[path] = Entry(path, "file", executable=runs, content=part.opened)
+        # gzip's checksum comes at the very end, behind what tar reads.
+        while archive.fileobj.read(1 << 20):
+            pass
     return entries.values()
 
 

@@ -102,17 +102,18 @@ class FolderStore:
         return await asyncio.to_thread(self._place(sha256).is_file)
 
     def _put_file(self, path: Path) -> Artifact:
-        with path.open("rb") as source, self._incoming() as (target, part):
+        with path.open("rb") as source, self._writing(), self._incoming() as (target, part):
             sha256, size = copy(source, target)
             self._keep(part, target, sha256)
         return Artifact(sha256=sha256, size=size)
 
     def _put_bytes(self, data: bytes) -> str:
         sha256 = hashlib.sha256(data).hexdigest()
-        if not self._is_whole(sha256):
-            with self._incoming() as (target, part):
-                target.write(data)
-                self._keep(part, target, sha256)
+        with self._writing():
+            if not self._is_whole(sha256):
+                with self._incoming() as (target, part):
+                    target.write(data)
+                    self._keep(part, target, sha256)
         return sha256
 
     def _get_bytes(self, sha256: str) -> bytes:
@@ -159,11 +160,15 @@ class FolderStore:
     @contextmanager
     def _incoming(self) -> Iterator[tuple[BinaryIO, Path]]:
         """A new file within the store; it is gone afterwards unless it was kept."""
+        folder = self._folder / "incoming"
+        folder.mkdir(parents=True, exist_ok=True)
+        with temporary(folder) as (target, part):
+            yield target, part
+
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
         try:
-            folder = self._folder / "incoming"
-            folder.mkdir(parents=True, exist_ok=True)
-            with temporary(folder) as (target, part):
-                yield target, part
+            yield
         except OSError as error:
             raise Unavailable(
                 f"the store {self._folder} cannot be written: {error.strerror or error}",

@@ -104,7 +104,7 @@ def translated(url: URL) -> Iterator[None]:
     """Say what the database's errors mean.
 
     Raises:
-        Unavailable: The database does not answer, is busy for too long, is damaged or has no tables.
+        Unavailable: The database does not answer, is busy too long, is damaged or lacks tables.
     """
     try:
         yield

@@ -13,6 +13,9 @@ from apollo.catalog.environments import locked
 from apollo.catalog.records import HostKey
 
 _KEYS = tables.host_keys
+Mode = Literal["add", "replace", "new_only"]
+Key = tuple[str, str]
+"""Host and line."""
 
 
 class HostKeys:
@@ -29,7 +32,7 @@ class HostKeys:
         by: str,
         reason: str = "",
         *,
-        mode: Literal["add", "replace", "new_only"] = "add",
+        mode: Mode = "add",
     ) -> list[str]:
         """Trust key lines of hosts; the hosts whose keys changed by it.
 
@@ -39,51 +42,26 @@ class HostKeys:
         Raises:
             NotFound: The environment was never applied.
         """
+        place = {"application": application, "environment": environment}
         async with self._database.write() as connection:
             await locked(connection, application, environment)
             known = _by_host(await _lines(connection, _of(application, environment)))
-            wanted = {host: dict.fromkeys(line.strip() for line in keys[host]) for host in keys}
-            adds = [
-                {"host": host, "line": line}
-                for host, lines in wanted.items()
-                for line in lines
-                if line not in known.get(host, ()) and not (mode == "new_only" and host in known)
-            ]
-            drops = [
-                (host, line)
-                for host, lines in wanted.items()
-                for line in known.get(host, ())
-                if mode == "replace" and line not in lines
-            ]
-            for host, line in drops:
-                await connection.execute(
-                    delete(_KEYS).where(
-                        _KEYS.c.application == application,
-                        _KEYS.c.environment == environment,
-                        _KEYS.c.host == host,
-                        _KEYS.c.line == line,
-                    )
-                )
+            adds, drops = _changes(keys, known, mode)
+            await self._drop(connection, place, drops)
             if adds:
-                common = {
-                    "application": application,
-                    "environment": environment,
-                    "added_at": self._database.now(),
-                    "added_by": by,
-                    "reason": reason,
-                }
-                await connection.execute(_KEYS.insert(), [{**common, **row} for row in adds])
-            changed = sorted({row["host"] for row in adds} | {host for host, _ in drops})
+                how = {"added_at": self._database.now(), "added_by": by, "reason": reason}
+                rows = [{**place, **how, "host": host, "line": line} for host, line in adds]
+                await connection.execute(_KEYS.insert(), rows)
+            changed = sorted({host for host, _ in [*adds, *drops]})
             if changed:
                 await note(
                     self._database,
                     connection,
                     "hosts trust",
                     identity=by,
-                    application=application,
-                    environment=environment,
                     reason=reason,
                     detail={"hosts": changed, "mode": mode},
+                    **place,
                 )
         return changed
 
@@ -92,10 +70,35 @@ class HostKeys:
         async with self._database.read() as connection:
             return _by_host(await _lines(connection, _of(application, environment)))
 
+    async def _drop(
+        self, connection: AsyncConnection, place: Mapping[str, str], drops: Sequence[Key]
+    ) -> None:
+        for host, line in drops:
+            one = {**place, "host": host, "line": line}
+            where = (_KEYS.c[name] == value for name, value in one.items())
+            await connection.execute(delete(_KEYS).where(*where))
+
     async def list(self, application: str, environment: str) -> list[HostKey]:
         """The trusted keys, and who trusted them when."""
         async with self._database.read() as connection:
             return await _lines(connection, _of(application, environment))
+
+
+def _changes(
+    wanted: Mapping[str, Sequence[str]], known: Mapping[str, Sequence[str]], mode: Mode
+) -> tuple[Sequence[Key], Sequence[Key]]:
+    """The keys to be added and those to be dropped."""
+    adds: list[Key] = []
+    drops: list[Key] = []
+    for host, lines in wanted.items():
+        if mode == "new_only" and host in known:
+            continue
+        new = dict.fromkeys(line.strip() for line in lines)
+        old = known.get(host, ())
+        adds += [(host, line) for line in new if line not in old]
+        if mode == "replace":
+            drops += [(host, line) for line in old if line not in new]
+    return adds, drops
 
 
 def _of(application: str, environment: str) -> Select[Any]:

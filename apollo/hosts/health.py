@@ -2,6 +2,7 @@
 
 import asyncio
 import shlex
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -10,6 +11,7 @@ from apollo.hosts.script import quote
 from apollo.ports import HostSession, Probe
 
 PAUSE = 0.5
+MEANWHILE = 10.0
 _DONE = b"apollo-health "
 
 
@@ -22,12 +24,17 @@ class Verdict:
 
 
 async def soak(
-    session: HostSession, manifest: Manifest, left: timedelta, healthy_for: timedelta | None = None
+    session: HostSession,
+    manifest: Manifest,
+    left: timedelta,
+    *,
+    healthy_for: timedelta | None = None,
+    meanwhile: Callable[[], Awaitable[None]] | None = None,
 ) -> Verdict:
     """Probe until no answer was bad for `healthy_for`, or until `left` is over.
 
     A bad answer begins the soak anew. The time from a good answer to the next counts only when
-    both are good.
+    both are good. `meanwhile` is called every ten seconds.
     """
     if manifest.health is None:
         return Verdict(healthy=True, found="no health check")
@@ -35,8 +42,12 @@ async def soak(
     wanted = (manifest.health.healthy_for if healthy_for is None else healthy_for).total_seconds()
     deadline = loop.time() + left.total_seconds()
     good_since: float | None = None
+    called = loop.time()
     while True:
         began = loop.time()
+        if meanwhile and began - called >= MEANWHILE:
+            called = began
+            await meanwhile()
         probe = await ask(session, manifest)
         now = loop.time()
         if not probe.good:

@@ -54,7 +54,7 @@ class Side:
 
 
 def _quoted(value: str) -> str:
-    """As systemd.exec(5) reads values: in double quotes, with a backslash before some characters."""
+    """As systemd.exec(5) reads values: in double quotes, some characters escaped."""
     for character in '\\"$`':
         value = value.replace(character, f"\\{character}")
     return f'"{value}"'

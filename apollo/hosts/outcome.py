@@ -1,6 +1,6 @@
 """How a turn ended, in words: what failed, what was found, what is left, what to do next."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from apollo.domain.status import Outcome
@@ -22,7 +22,7 @@ class Failure:
     output: str = ""
 
 
-def failed_step(turn: TurnInput, record: StepRecord, secrets: Mapping[str, str]) -> Failure:
+def failed_step(turn: TurnInput, record: StepRecord, secrets: Iterable[str]) -> Failure:
     """A step that ended badly, ran too long, or whose runner vanished."""
     name, host = record.name, turn.host.name
     output = clean(record.output, secrets).strip()[-OUTPUT_KEPT:]

@@ -121,6 +121,7 @@ class HostRoot:
         )
         message = text.format(code=error.code, found=error.found, root=root, label=label)
         left = "nothing was changed by this command"
+        hint = hint.format(root=root)
         return kind(f"{name}: {message}", host=name, step=step, left=left, hint=hint)
 
 
@@ -133,7 +134,7 @@ _REFUSALS: dict[str, tuple[type[TurnError], str, str]] = {
     "ForeignRoot": (
         ForeignRoot,
         "{root} belongs to {found}",
-        "give this environment another root, or adopt it if its owner is gone",
+        "use another root, or, if that owner is gone, remove {root}/.apollo/owner",
     ),
     "HostBusy": (
         HostBusy,

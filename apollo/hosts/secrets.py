@@ -1,7 +1,7 @@
 """Secrets: references are resolved on the worker, within what its settings allow."""
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -49,15 +49,15 @@ def _covered(reference: str, allowed: Sequence[str]) -> bool:
     return kind in ("env", "file") and any(reference.startswith(prefix) for prefix in allowed)
 
 
-def redact(text: str, values: Mapping[str, str]) -> str:
+def redact(text: str, values: Iterable[str]) -> str:
     """The text without the values of secrets, longest first."""
-    for value in sorted(values.values(), key=len, reverse=True):
+    for value in sorted(values, key=len, reverse=True):
         if len(value) >= SHORTEST:
             text = text.replace(value, REDACTED)
     return text
 
 
-def clean(output: bytes, values: Mapping[str, str]) -> str:
+def clean(output: bytes, values: Iterable[str]) -> str:
     """A hook's output as text: no secrets, and no control characters but tabs and newlines."""
     text = redact(output.decode("utf-8", "replace"), values)
     return "".join(c if c in "\n\t" or (c.isprintable() and c != "\x7f") else "·" for c in text)

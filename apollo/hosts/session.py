@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -88,7 +88,12 @@ class SshSession:
         async with self._channel, self._contact("run a command"):
             process = await self._process(line)
             async with process:
-                output, _ = await process.communicate(stdin)
+                with suppress(BrokenPipeError):  # it may end without reading what it is sent
+                    process.stdin.write(stdin)
+                process.stdin.write_eof()
+                output, _ = await process.communicate()
+            if self._connection and self._connection.is_closed():
+                raise ConnectionError("the connection was closed")
         return bytes(output or b"")
 
     async def http(self, host: str, port: int, path: str, status: int) -> Probe:

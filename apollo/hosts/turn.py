@@ -74,12 +74,13 @@ class _Attempt:
         self.footing = footing
         self.session = session
         self.balancer = parts.build_balancer(given.balancer) if given.balancer else None
+        self.secret_values: list[str] = []
         self.target = BalancerTarget(given.host.name, given.host.location, given.host.variables)
 
     async def run(self) -> TurnRecord:
         """Take the host as far as it goes."""
         if self.given.manifest is None:
-            return await self._stop_and_report()
+            return await self._stop_and_report(self.given.running)
         manifest = await self.parts.manifests.manifest(self.given.manifest)
         self.new = Side(self.given.folder, manifest, self._secrets(manifest))
         self.root = self._root_of(manifest)
@@ -239,17 +240,21 @@ class _Attempt:
         left = health.deadline
         if (started := answer.steps.get(start)) and started.end:
             left -= timedelta(seconds=max(0.0, answer.now - started.end))
-        if self.balancer:
-            await self.balancer.hold(self.target)
-        verdict = await soak(self.session, side.manifest, left)
+        verdict = await soak(self.session, side.manifest, left, meanwhile=self._hold)
         return None if verdict.healthy else unhealthy(self.given, start, verdict.found)
+
+    async def _hold(self) -> None:
+        """Assert the drained state again: a balancer that reloads forgets it."""
+        if self.balancer:
+            await self.root.fence()
+            await self.balancer.hold(self.target)
 
     def _failed(
         self, answer: Answer, names: Sequence[str], *, undo: bool = False
     ) -> Failure | None:
         wanted = [name for name in names if _is_undo(name) is undo]
         record = answer.failure(wanted)
-        return failed_step(self.given, record, self.new.secrets) if record else None
+        return failed_step(self.given, record, self.secret_values) if record else None
 
     def _known_failure(self, answer: Answer) -> Failure | None:
         """Why the turn failed, as far as the journal tells: a step, or else the health check."""
@@ -261,9 +266,11 @@ class _Attempt:
 
     # A host with nothing to go back to
 
-    async def _stop_and_report(self) -> TurnRecord:
+    async def _stop_and_report(self, running_digest: str | None) -> TurnRecord:
         """Stop what runs here: there is no manifest that the host should run instead."""
-        manifest = await self.parts.manifests.manifest(self.given.running or "")
+        if running_digest is None:
+            return broken(self.given, Answer(), None, None, has_old=False)
+        manifest = await self.parts.manifests.manifest(running_digest)
         self.new = Side(self.given.folder, manifest, self._secrets(manifest))
         self.root = self._root_of(manifest)
         self.given = self.given.model_copy(update={"manifest": manifest.digest, "redeploy": True})
@@ -305,7 +312,9 @@ class _Attempt:
 
     def _secrets(self, manifest: Manifest) -> dict[str, str]:
         try:
-            return self.parts.secrets.resolve(manifest.secrets)
+            values = self.parts.secrets.resolve(manifest.secrets)
+            self.secret_values += values.values()
+            return values
         except ValueError as error:
             raise SecretUnavailable(
                 f"{self.given.host.name}: {error}",

@@ -1,0 +1,102 @@
+"""The commands by name: a command's module is loaded when the command is used."""
+
+from typing import NamedTuple
+
+from cyclopts import App, Group, Parameter
+
+from apollo import __version__
+
+TRY = Group("Try", sort_key=1)
+SET_UP = Group("Set up", sort_key=2)
+DEPLOY = Group("Deploy", sort_key=3)
+STEER = Group("While it runs", sort_key=4)
+LOOK = Group("Look", sort_key=5)
+_OTHERS = Group("Commands", sort_key=9)
+
+_EXITS = (
+    "Exit codes: 0 done, 1 a bug or broken infrastructure, 2 usage or invalid files, 3 failed or "
+    "halted, 4 rolled back, 5 refused, 6 partial or hosts unreachable, 124 timed out, 130 detached."
+)
+
+
+class Command(NamedTuple):
+    """A command: its first line is what its function's docstring says."""
+
+    name: str
+    target: str
+    group: Group
+    help: str
+
+
+COMMANDS = (
+    Command("demo", "demo:demo", TRY, "Deploy to twelve hosts under traffic, all on this machine."),
+    Command("up", "up:up", TRY, "Run Temporal, the catalog and a worker on this machine."),
+    Command("check", "check:check", SET_UP, "Check apollo.yaml and the files that it names."),
+    Command("apply", "apply:apply", SET_UP, "Apply environments and the pipeline of apollo.yaml."),
+    Command("worker", "worker:worker", SET_UP, "Work until SIGTERM."),
+    Command("release create", "release:create", DEPLOY, "Build, pack and store a release."),
+    Command("release list", "release:listing", DEPLOY, "List the releases of an application."),
+    Command(
+        "release show", "release:show_release", DEPLOY, "Show a release and where it was deployed."
+    ),
+    Command("plan", "plan:plan", DEPLOY, "Show what a deployment would do; change nothing."),
+    Command(
+        "deploy",
+        "deploy:deploy",
+        DEPLOY,
+        "Deploy a release and watch it.\n\nWithout RELEASE the working tree is packed: only for "
+        "the first environment of the pipeline. `current` deploys new configuration of the same "
+        "release. Ctrl-C detaches; the deployment goes on.",
+    ),
+    Command("watch", "watch:watch", STEER, "Watch the deployment that runs, or show the last."),
+    Command("pause", "controls:pause", STEER, "Begin no more turns; those in flight end."),
+    Command("resume", "controls:resume", STEER, "Go on after a pause."),
+    Command("abort", "controls:abort", STEER, "End at the next host boundary."),
+    Command("rollback", "controls:rollback", STEER, "Take every changed host back."),
+    Command("approve", "controls:approve", STEER, "Open the gate that is waited at."),
+    Command("pace", "controls:pace", STEER, "Change how many hosts may be out."),
+    Command("status", "status:status", LOOK, "Show what runs in all environments, or in one."),
+    Command("hosts", "hosts:app", LOOK, "Show what is known of each host."),
+    Command(
+        "hosts trust",
+        "trust:trust",
+        LOOK,
+        "Scan, show and trust the hosts' SSH keys.\n\nThis version scans from where you type, not "
+        "from the workers: compare the fingerprints with what the hosts' consoles say.",
+    ),
+    Command("history", "history:history", LOOK, "List the deployments of an environment."),
+    Command("show", "show:show", LOOK, "Show a deployment: ENV#7, or the last of ENV."),
+)
+"""In the order in which help and the reference show them."""
+
+
+def build() -> App:
+    """The application with all commands, none of them loaded."""
+    app = App(
+        name="apollo",
+        help="Put releases on fleets of hosts while they serve traffic.",
+        help_epilogue=_EXITS,
+        version=__version__,
+        help_format="plaintext",
+        default_parameter=Parameter(negative="", show_default=False),
+        group_commands=_OTHERS,
+    )
+    release = App(name="release", help="Create, list and show releases.", group=DEPLOY)
+    for command in COMMANDS:
+        if " " not in command.name:
+            app.command(_path(command), name=command.name, help=command.help, group=command.group)
+    app.command(release)
+    add_commands(release, "release")
+    return app
+
+
+def add_commands(app: App, name: str) -> None:
+    """Register the commands that stand behind another word: `release create`."""
+    for command in COMMANDS:
+        first, _, second = command.name.partition(" ")
+        if second and first == name:
+            app.command(_path(command), name=second, help=command.help)
+
+
+def _path(command: Command) -> str:
+    return f"apollo.cli.{command.target}"

@@ -1,0 +1,70 @@
+"""`apollo pause|resume|abort|rollback|approve|pace`: words to the deployment that runs."""
+
+from collections.abc import Awaitable, Callable
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from apollo.cli.options import Env, Reason
+from apollo.cli.places import Place, place_of
+from apollo.cli.render.terminal import talk
+from apollo.cli.session import connected
+from apollo.client import DeploymentHandle
+from apollo.errors import Refused
+
+Say = Callable[[DeploymentHandle], Awaitable[str]]
+Share = Annotated[str, Parameter(help="A count per location, or a percentage: 3, 20%.")]
+
+
+async def pause(env: Env, /, *, reason: Reason = "") -> int:
+    """Begin no more turns; those in flight end."""
+    return await _say(env, "pause", lambda handle: handle.pause(reason))
+
+
+async def resume(env: Env, /, *, reason: Reason = "") -> int:
+    """Go on after a pause."""
+    return await _say(env, "resume", lambda handle: handle.resume(reason))
+
+
+async def abort(env: Env, /, *, reason: Reason = "") -> int:
+    """End at the next host boundary."""
+    return await _say(env, "abort", lambda handle: handle.abort(reason))
+
+
+async def rollback(env: Env, /, *, reason: Reason = "") -> int:
+    """Take every changed host back."""
+    return await _say(env, "rollback", lambda handle: handle.rollback(reason))
+
+
+async def approve(env: Env, /, *, reason: Reason = "") -> int:
+    """Open the gate that is waited at."""
+    return await _say(env, "approve", lambda handle: handle.approve(reason))
+
+
+async def pace(env: Env, max_unavailable: Share, /, *, reason: Reason = "") -> int:
+    """Change how many hosts may be out."""
+    return await _say(env, "pace", lambda handle: handle.pace(max_unavailable, reason))
+
+
+async def _say(env: str, word: str, say: Say) -> int:
+    place = place_of(env)
+    async with connected() as apollo:
+        handle = await apollo.deployment(place.application, place.environment, place.number)
+        await _refuse_if_ended(handle, place, word)
+        answer = await say(handle)
+        status = await handle.status()
+    label = status.deployment.label if status else place.label
+    talk(f"{label}  {answer}", f"  Watch it: apollo watch {place.word}")
+    return 0
+
+
+async def _refuse_if_ended(handle: DeploymentHandle, place: Place, word: str) -> None:
+    """Say what to do instead; the deployment itself would only say that it is closed."""
+    status = await handle.status()
+    if status is None or not status.deployment.state.ended:
+        return
+    last = status.deployment
+    hint = f"see it: apollo show {place.word}#{last.number}"
+    if word == "rollback" and last.previous_release:
+        hint = f"deploy what ran before: apollo deploy {place.word} {last.previous_release}"
+    raise Refused(f"{word} is refused: {last.label} has ended ({last.state})", hint=hint)

@@ -1,0 +1,116 @@
+"""What applying an environment would change."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+from apollo.client import Apollo
+from apollo.domain.base import format_duration
+from apollo.domain.environment import Environment
+from apollo.domain.fleet import Host
+from apollo.errors import NotFound
+from apollo.files.environment import resolve
+from apollo.files.project import Project
+
+
+@dataclass(frozen=True)
+class Change:
+    """One field: nothing before means that it is new, nothing after that it goes."""
+
+    path: str
+    before: str | None
+    after: str | None
+
+
+@dataclass(frozen=True)
+class Difference:
+    """An environment as the files say, and how it differs from what is applied."""
+
+    wanted: Environment
+    pipeline: tuple[str, ...]
+    revision: int
+    """The applied one; 0: it was never applied."""
+    changes: tuple[Change, ...]
+
+    @property
+    def same(self) -> bool:
+        """There is nothing to apply."""
+        return self.revision > 0 and not self.changes
+
+
+async def difference(apollo: Apollo, project: Project, name: str) -> Difference:
+    """Compare an environment of the project here with what is applied.
+
+    Raises:
+        NotFound: The project has no such environment.
+    """
+    wanted = resolve(project, name)
+    try:
+        applied = await apollo.catalog.environments.get(project.application, name)
+    except NotFound:
+        return Difference(wanted, project.pipeline, 0, ())
+    changes = list(compare(applied.environment, wanted))
+    before, after = " → ".join(applied.pipeline), " → ".join(project.pipeline)
+    if before != after:
+        changes.append(Change("pipeline", before or None, after or None))
+    return Difference(wanted, project.pipeline, applied.revision, tuple(changes))
+
+
+def compare(before: Environment, after: Environment) -> Iterator[Change]:
+    """Every field that differs, in the order of the files; hosts by their names."""
+    old, new = (_fields(environment) for environment in (before, after))
+    yield from _changes(old, new)
+    hosts = [{host.name: host for host in each.fleet.hosts} for each in (before, after)]
+    yield from _hosts(*hosts)
+    if [*hosts[0]] != [*hosts[1]] and hosts[0].keys() == hosts[1].keys():
+        yield Change("hosts", "their order", "another order")
+
+
+def _hosts(old: Mapping[str, Host], new: Mapping[str, Host]) -> Iterator[Change]:
+    for name in dict.fromkeys([*old, *new]):
+        path = f"hosts.{name}"
+        if name not in old or name not in new:
+            yield Change(path, _host(old.get(name)), _host(new.get(name)))
+        else:
+            dumps = (
+                host.model_dump(mode="json", exclude={"name"}) for host in (old[name], new[name])
+            )
+            yield from _changes(*(dict(_flat(dump, path)) for dump in dumps))
+
+
+def _host(host: Host | None) -> str | None:
+    return f"{host.address} in {host.location}" if host else None
+
+
+def _fields(environment: Environment) -> dict[str, str]:
+    dump = environment.model_dump(
+        mode="json", by_alias=True, exclude={"application", "name", "fleet", "files"}
+    )
+    for path, (text, mode) in environment.files.items():
+        dump[f"files.{path}"] = {"text": text, "mode": mode}
+    return dict(_flat(dump, ""))
+
+
+def _flat(value: Any, path: str) -> Iterator[tuple[str, str]]:
+    if isinstance(value, dict):
+        for key, each in value.items():
+            yield from _flat(each, f"{path}.{key}" if path else key)
+    elif isinstance(value, list) and value:
+        for number, each in enumerate(value, 1):
+            yield from _flat(each, f"{path}[{number}]")
+    elif isinstance(value, float):  # nothing but durations
+        yield path, format_duration(timedelta(seconds=value))
+    elif value is not None and value != []:
+        yield path, str(value)
+
+
+def _changes(old: Mapping[str, str], new: Mapping[str, str]) -> Iterator[Change]:
+    for path in dict.fromkeys([*old, *new]):
+        if old.get(path) != new.get(path):
+            yield Change(path, old.get(path), new.get(path))
+
+
+def differing(differences: Sequence[Difference]) -> list[Difference]:
+    """Those that there is something to apply of."""
+    return [each for each in differences if not each.same]

@@ -1,0 +1,103 @@
+"""Follows a deployment until it ends, somebody leaves, or the time is up."""
+
+import asyncio
+import json
+from collections.abc import Callable
+from contextlib import nullcontext
+from datetime import timedelta
+
+from rich.live import Live as Screen
+
+from apollo.cli.exits import DETACHED, TIMED_OUT, exit_code
+from apollo.cli.links import temporal_link
+from apollo.cli.places import Place
+from apollo.cli.render.changes import change_json, render_changes
+from apollo.cli.render.live import Live
+from apollo.cli.render.summary import next_steps, render_summary
+from apollo.cli.render.terminal import console, show, talk
+from apollo.client import DeploymentHandle, Status
+
+_PATIENCE = 5.0
+_NO_WORKER = (
+    "No worker has taken it up yet. Start one: apollo up on this machine, or apollo worker "
+    "beside your Temporal cluster."
+)
+Show = Callable[[Status | None, Status], None]
+
+
+async def follow(
+    handle: DeploymentHandle, place: Place, timeout: timedelta | None = None, *, json: bool = False
+) -> int:
+    """Show every change until the deployment ends; the exit code."""
+    label = place.label if place.number is None else f"{place.label}#{place.number}"
+    seen = _Seen(label)
+    try:
+        async with asyncio.timeout(timeout.total_seconds() if timeout else None):
+            await _watch(handle, seen, json)
+    except TimeoutError:
+        talk(f"Timed out. {seen.label} goes on. Back: apollo watch {place.word}")
+        return TIMED_OUT
+    except asyncio.CancelledError:
+        ways = f"Back: apollo watch {place.word}   Stop: apollo abort {place.word}"
+        talk(f"Detached. {seen.label} goes on. {ways}")
+        return DETACHED
+    assert seen.status
+    if not json:
+        conclude(handle, seen.status, place)
+    return exit_code(seen.status.deployment.state)
+
+
+def conclude(handle: DeploymentHandle, status: Status, place: Place) -> None:
+    """The summary, and what to do next."""
+    show(render_summary(status))
+    talk(*(f"  {step}" for step in next_steps(status, place.word)))
+    if link := temporal_link(handle.apollo.settings, handle.workflow_id):
+        talk(f"  Temporal: {link}")
+
+
+class _Seen:
+    """The last look at the deployment."""
+
+    def __init__(self, label: str) -> None:
+        self.label = label
+        self.status: Status | None = None
+
+    def look(self, status: Status, show: Show) -> None:
+        before, self.status = self.status, status
+        self.label = status.deployment.label
+        show(before, status)
+
+
+async def _watch(handle: DeploymentHandle, seen: _Seen, json: bool) -> None:
+    out = console()
+    live = Live()
+
+    def draw(before: Status | None, now: Status) -> None:
+        live.status = now
+
+    if json:
+        show_change: Show = _print_json
+    else:
+        show_change = draw if out.is_terminal else _print_lines
+    drawn = show_change is draw
+    screen = Screen(live, console=out, transient=True) if drawn else nullcontext()
+    with screen:
+        hint = asyncio.get_running_loop().call_later(_PATIENCE, _hint, seen)
+        try:
+            async for status in handle.watch():
+                seen.look(status, show_change)
+        finally:
+            hint.cancel()
+
+
+def _hint(seen: _Seen) -> None:
+    if seen.status is None:
+        talk(_NO_WORKER)
+
+
+def _print_lines(before: Status | None, now: Status) -> None:
+    show(render_changes(before, now))
+
+
+def _print_json(before: Status | None, now: Status) -> None:
+    print(json.dumps(change_json(before, now), ensure_ascii=False), flush=True)

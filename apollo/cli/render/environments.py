@@ -1,0 +1,145 @@
+"""What runs in environments and on their hosts, as a terminal and as JSON show it."""
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from rich.text import Text
+
+from apollo.catalog.records import AppliedEnvironment, KnownHost, StoredDeployment
+from apollo.cli.render.changes import status_json
+from apollo.cli.render.history import deployment_json, render_history
+from apollo.cli.render.live import heading
+from apollo.cli.render.marks import serving_mark, state_mark
+from apollo.cli.render.summary import next_steps
+from apollo.cli.render.terminal import Cell, columns, count, moment
+from apollo.client import Status
+from apollo.domain.fleet import Host
+from apollo.domain.status import Serving
+from apollo.files.mistakes import one_line
+
+
+@dataclass(frozen=True)
+class EnvironmentStatus:
+    """An environment, what is known of its hosts, and its deployments."""
+
+    applied: AppliedEnvironment
+    release: str
+    states: Mapping[str, KnownHost]
+    running: Sequence[Status]
+    last: Sequence[StoredDeployment]
+
+    @property
+    def hosts(self) -> tuple[Host, ...]:
+        """The fleet's hosts."""
+        return self.applied.environment.fleet.hosts
+
+    def serving(self) -> dict[Serving, int]:
+        """How many hosts serve, and how many do not for which reason."""
+        found = Counter(_serving(self.states.get(host.name)) for host in self.hosts)
+        return {each: found[each] for each in Serving if found[each]}
+
+    def releases(self) -> dict[str, int]:
+        """How many hosts run which release, the most first."""
+        found = Counter(_release(self.states.get(host.name)) for host in self.hosts)
+        return dict(found.most_common())
+
+
+def render_environments(found: Sequence[EnvironmentStatus]) -> Iterator[Cell]:
+    """One line each."""
+    rows: list[Sequence[Cell]] = [("ENVIRONMENT", "RELEASE", "SERVING", "LAST DEPLOYMENT", "")]
+    for each in found:
+        last = each.last[0] if each.last else None
+        rows.append(
+            (
+                each.applied.environment.label,
+                each.release or "-",
+                f"{each.serving().get(Serving.SERVING, 0)}/{len(each.hosts)}",
+                f"#{last.number} {last.release}" if last else "-",
+                state_mark(last.state).text() if last else "",
+            )
+        )
+    yield from columns(rows)
+
+
+def render_environment(found: EnvironmentStatus, word: str) -> Iterator[Cell]:
+    """An environment with its hosts counted, what runs and what ran."""
+    applied = found.applied
+    label = applied.environment.label
+    yield f"{label}  {found.release or 'no release yet'}"
+    serving = [serving_mark(each).text(f" {n}") for each, n in found.serving().items()]
+    rows: list[Sequence[Cell]] = [("hosts", Text("   ").join(serving))]
+    if found.states:
+        releases = "   ".join(f"{release} {n}" for release, n in found.releases().items())
+        rows.append(("releases", releases))
+    revision = f"revision {applied.revision}, {moment(applied.applied_at)} by {applied.applied_by}"
+    rows.append(("applied", revision))
+    yield from columns(rows, indent="  ")
+    for status in found.running:
+        yield ""
+        yield heading(status)
+        if status.deployment.detail:
+            yield f"  {one_line(status.deployment.detail)}"
+        yield from (f"  {step}" for step in next_steps(status, word))
+    if found.last:
+        yield ""
+        yield from render_history(found.last)
+
+
+def render_hosts(hosts: Sequence[Host], states: Mapping[str, KnownHost]) -> Iterator[Cell]:
+    """One line for each host, and how many there are."""
+    rows: list[Sequence[Cell]] = [("HOST", "LOCATION", "ADDRESS", "STATE", "RELEASE", "SINCE", "")]
+    for host in hosts:
+        state = states.get(host.name)
+        rows.append(
+            (
+                host.name,
+                host.location,
+                f"{host.address}:{host.port}",
+                serving_mark(_serving(state)).text(),
+                _release(state),
+                moment(state.since) if state else "-",
+                _note(state),
+            )
+        )
+    yield from columns(rows)
+    yield count(len(hosts), "host")
+
+
+def _note(state: KnownHost | None) -> str:
+    if state is None:
+        return ""
+    if state.disabled_reason is not None:
+        return f"disabled: {one_line(state.disabled_reason)}"
+    return "failed last" if state.failed_last else ""
+
+
+def host_json(host: Host, state: KnownHost | None) -> dict[str, Any]:
+    """A host and what is known of it."""
+    known = state.model_dump(mode="json", exclude={"host"}) if state else {"serving": Serving.NEW}
+    return {**host.model_dump(mode="json"), "state": known}
+
+
+def environment_json(found: EnvironmentStatus) -> dict[str, Any]:
+    """An environment as a JSON object."""
+    environment = found.applied.environment
+    return {
+        "application": environment.application,
+        "environment": environment.name,
+        "revision": found.applied.revision,
+        "release": found.release or None,
+        "hosts": len(found.hosts),
+        "serving": found.serving(),
+        "releases": found.releases() if found.states else {},
+        "running": [status_json(each) for each in found.running],
+        "last": [deployment_json(each) for each in found.last],
+    }
+
+
+def _serving(state: KnownHost | None) -> Serving:
+    return state.serving if state else Serving.NEW
+
+
+def _release(state: KnownHost | None) -> str:
+    return state.release if state and state.release else "-"

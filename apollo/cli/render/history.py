@@ -1,0 +1,63 @@
+"""Deployments and the audit, as a terminal and as JSON show them."""
+
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from apollo.catalog.records import AuditEntry, StoredDeployment
+from apollo.cli.render.marks import state_mark
+from apollo.cli.render.terminal import Cell, clock, columns, moment
+from apollo.files.mistakes import one_line
+
+
+def render_history(deployments: Sequence[StoredDeployment]) -> Iterator[Cell]:
+    """One line each, the newest first."""
+    rows: list[Sequence[Cell]] = [
+        ("DEPLOYMENT", "STATE", "RELEASE", "HOSTS", "OPENED", "TOOK", "BY", "REASON")
+    ]
+    rows += [
+        (
+            each.label,
+            state_mark(each.state).text(),
+            change(each),
+            str(each.hosts),
+            moment(each.opened_at),
+            took(each),
+            one_line(each.by),
+            one_line(each.reason),
+        )
+        for each in deployments
+    ]
+    yield from columns(rows)
+
+
+def render_audit(entries: Sequence[AuditEntry], numbers: dict[str, str]) -> Iterator[Cell]:
+    """One line each, the newest first; `numbers` are the deployments' labels by uuid."""
+    rows = [("TIME", "WHO", "WHAT", "DEPLOYMENT", "REASON")]
+    rows += [
+        (
+            moment(each.at),
+            one_line(each.identity),
+            each.action,
+            numbers.get(each.deployment, each.deployment[:8]) or "-",
+            one_line(each.reason),
+        )
+        for each in entries
+    ]
+    yield from columns(rows)
+
+
+def change(deployment: StoredDeployment) -> str:
+    """`1.4.1 -> 1.4.2`."""
+    return f"{deployment.previous_release or 'nothing'} -> {deployment.release}"
+
+
+def took(deployment: StoredDeployment) -> str:
+    """How long it took, or has taken so far."""
+    return clock((deployment.ended_at or datetime.now(UTC)) - deployment.opened_at)
+
+
+def deployment_json(deployment: StoredDeployment) -> dict[str, Any]:
+    """A deployment as a JSON object, without its hosts."""
+    document = deployment.model_dump(mode="json", exclude={"granted_ms", "plan"})
+    return {"label": deployment.label, **document}

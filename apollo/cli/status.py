@@ -1,0 +1,61 @@
+"""`apollo status`."""
+
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from apollo.cli.options import Json
+from apollo.cli.places import application_here, environment_of
+from apollo.cli.render.environments import (
+    EnvironmentStatus,
+    environment_json,
+    render_environment,
+    render_environments,
+)
+from apollo.cli.render.terminal import show, show_json, talk
+from apollo.cli.session import connected
+from apollo.client import Apollo, DeploymentHandle, Status
+
+_LAST = 5
+OneEnv = Annotated[
+    str, Parameter(help="`prod` beside an apollo.yaml, `shop/prod` anywhere; by default all.")
+]
+
+
+async def status(env: OneEnv = "", /, *, json: Json = False) -> int:
+    """Show what runs in all environments, or in one."""
+    place = environment_of(env) if env else None
+    async with connected() as apollo:
+        if place:
+            found = [await _look(apollo, place.application, place.environment)]
+        else:
+            applied = await apollo.catalog.environments.list(application_here() or None)
+            names = [(each.environment.application, each.environment.name) for each in applied]
+            found = [await _look(apollo, *name) for name in names]
+    if json:
+        show_json({"environments": [environment_json(each) for each in found]})
+    elif place:
+        show(render_environment(found[0], place.word))
+    elif found:
+        show(render_environments(found))
+    else:
+        talk("No environment was ever applied: apollo apply")
+    return 0
+
+
+async def _look(apollo: Apollo, application: str, environment: str) -> EnvironmentStatus:
+    catalog, where = apollo.catalog, (application, environment)
+    running = await catalog.deployments.running(*where)
+    return EnvironmentStatus(
+        applied=await catalog.environments.get(*where),
+        release=await catalog.deployments.current_release(*where) or "",
+        states=await apollo.hosts(*where),
+        running=[await _counted(apollo, each.workflow_id) for each in running],
+        last=await catalog.deployments.list(*where, limit=_LAST),
+    )
+
+
+async def _counted(apollo: Apollo, workflow_id: str) -> Status:
+    found = await DeploymentHandle(apollo, workflow_id).status()
+    assert found
+    return found
