@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
+import structlog
 from temporalio import activity
 from temporalio.exceptions import ApplicationError
 
@@ -16,6 +17,7 @@ from apollo.errors import TurnError
 from apollo.ports import Footing, RunTurn
 
 BEAT = 1.0
+_LOG: structlog.stdlib.BoundLogger = structlog.get_logger("apollo.turns")
 
 
 @dataclass
@@ -35,15 +37,19 @@ class HostActivities:
         info = activity.info()
         footing = _inherited(info.heartbeat_details, info.attempt)
         attempt_ms = int(info.current_attempt_scheduled_time.timestamp() * 1000)
+        log = _LOG.bind(deployment=given.label, host=given.host.name, wave=given.wave)
+        log.info("turn begins", phase=given.phase, turn=given.turn, attempt=info.attempt)
         work = asyncio.ensure_future(self.run_turn(given, attempt_ms, footing))
         try:
             async with _beating(footing):
                 record = await _see_through(work, footing)
         except TurnError as error:
+            log.warning("attempt failed", error=error.code, step=error.step, found=error.message)
             raise failure_of(given, error, footing, info.attempt) from error
         record = record.model_copy(
             update={"attempts": info.attempt, "attached": tuple(footing.attached)}
         )
+        log.info("turn ended", outcome=str(record.outcome), error=record.error, step=record.step)
         if record.outcome.good or record.outcome is Outcome.ROLLED_BACK:
             return record
         raise ApplicationError(

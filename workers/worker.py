@@ -20,6 +20,7 @@ from apollo.hosts.secrets import ReferenceSecrets
 from apollo.hosts.session import SshHosts
 from apollo.hosts.turn import TurnRunner
 from apollo.settings import Settings
+from apollo.telemetry import configure_logging
 from apollo.wiring import StoredManifests, connect_temporal, open_catalog, open_store
 from apollo.workers.attributes import ensure_search_attributes
 from apollo.workflows.batch import Batch
@@ -35,6 +36,7 @@ async def run_worker(settings: Settings, role: Role = "all", locations: Sequence
     Raises:
         Unavailable: Temporal, the catalog or the store does not answer.
     """
+    configure_logging()
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
