@@ -82,32 +82,12 @@ class DeploymentActivities:
         if known and known.plan:
             return Opened.model_validate(known.plan)
         request = given.request
-        prepared = await prepare(self.catalog, request)
+        if known:  # an attempt before this one had got as far as the number
+            request = request.model_copy(update={"release": known.release})
+        prepared = await prepare(self.catalog, request, known.revision if known else None)
         for manifest in {m.digest: m for m in prepared.manifests.values()}.values():
             await self.store.put_bytes(manifest.canonical())
-        stored = await self.catalog.deployments.open(
-            NewDeployment(
-                workflow_id=given.workflow_id,
-                run_id=given.run_id,
-                application=request.application,
-                environment=request.environment,
-                release=prepared.release.version,
-                previous_release=prepared.previous_release,
-                revision=prepared.revision,
-                whole_fleet=request.limit is None,
-                by=request.by,
-                reason=request.reason,
-                request=request.model_dump(mode="json"),
-            )
-        )
-        opened = _opened(stored, prepared, self.takeover)
-        await self.catalog.plans.store(
-            stored.uuid,
-            prepared.plan.hosts,
-            prepared.digests,
-            prepared.states,
-            opened.model_dump(mode="json"),
-        )
+        stored = known or await self._number(given, prepared)
         await self.catalog.audit.add(
             "deploy",
             by=request.by,
@@ -117,6 +97,16 @@ class DeploymentActivities:
             reason=request.reason,
             control="deploy",
         )
+        opened = _opened(stored, prepared, self.takeover)
+        plan = prepared.plan.hosts
+        summary = opened.model_dump(mode="json")
+        first = await self.catalog.plans.store(
+            stored.uuid, plan, prepared.digests, prepared.states, summary
+        )
+        if not first:
+            opened = Opened.model_validate(
+                (await self.catalog.deployments.by_uuid(stored.uuid)).plan
+            )
         return opened
 
     @activity.defn
@@ -249,6 +239,24 @@ class DeploymentActivities:
             outcomes=await self.catalog.turns.counts(given.deployment),
             errors=await self.catalog.turns.errors(given.deployment),
             detail=ended.detail,
+        )
+
+    async def _number(self, given: OpenInput, prepared: Prepared) -> StoredDeployment:
+        request = given.request
+        return await self.catalog.deployments.open(
+            NewDeployment(
+                workflow_id=given.workflow_id,
+                run_id=given.run_id,
+                application=request.application,
+                environment=request.environment,
+                release=prepared.release.version,
+                previous_release=prepared.previous_release,
+                revision=prepared.revision,
+                whole_fleet=request.limit is None,
+                by=request.by,
+                reason=request.reason,
+                request=request.model_dump(mode="json"),
+            )
         )
 
 

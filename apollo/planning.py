@@ -29,15 +29,17 @@ class Prepared:
     plan: Plan
 
 
-async def prepare(catalog: "Catalog", request: DeploymentRequest) -> Prepared:
-    """Plan what is asked for, changing nothing.
+async def prepare(
+    catalog: "Catalog", request: DeploymentRequest, revision: int | None = None
+) -> Prepared:
+    """Plan what is asked for, changing nothing; for the environment as it is, or was at a revision.
 
     Raises:
         NotFound: Nobody knows the environment or the release.
         Refused: The request names too little, or nothing that could be deployed.
     """
     _check_request(request)
-    applied = await catalog.environments.get(request.application, request.environment)
+    applied = await catalog.environments.get(request.application, request.environment, revision)
     previous = await catalog.deployments.current_release(request.application, request.environment)
     version = request.release
     if version in (None, "current"):

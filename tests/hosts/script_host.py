@@ -19,7 +19,7 @@ import pytest
 
 from apollo.hosts import script
 from apollo.hosts.answer import Answer, parse
-from apollo.hosts.job import Hook, Job, Kill, ReleaseFile, Step, Switch
+from apollo.hosts.job import Hook, Job, Kill, Step, Switch
 from apollo.hosts.script import Caller, RemoteCommand
 
 PATIENCE = 60.0
@@ -283,7 +283,7 @@ class Host:
         for pid in [*self.runners(), *self.hooks()]:
             kill(pid)
         eventually(lambda: not self.runners() and not self.hooks())
-        boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip().encode()
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text("utf-8").strip().encode()
         other = uuid.uuid4().bytes.hex()[:36].ljust(36, "0").encode()
         for path in (self.meta / "journal").glob("*/*/step.*"):
             path.write_bytes(path.read_bytes().replace(boot, other))
@@ -337,4 +337,3 @@ def _proc(name: str) -> list[tuple[int, bytes]]:
             with suppress(OSError):
                 found.append((int(folder.name), (folder / name).read_bytes()))
     return found
-

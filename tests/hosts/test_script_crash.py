@@ -556,7 +556,7 @@ def test_binary_output(host: Host) -> None:
 
 def test_secrets_are_nowhere(host: Host) -> None:
     """Secrets are in the hook's environment; not in a command line, the journal or a release."""
-    secret = "hunter2-dont-look"  # noqa: S105
+    secret = "hunter2-dont-look"
     job = Job(
         steps=(host.hook("start", ONE, '[ "$(printf %s "$PASSWORD" | wc -c)" = 17 ]'),),
         new={"PASSWORD": secret},

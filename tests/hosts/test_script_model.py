@@ -30,15 +30,19 @@ Key = tuple[str, int, str]
 
 
 class OneHost(RuleBasedStateMachine):
-    """Whatever comes in whatever order: rule 9, the truth of `current`, and no way back to forward."""
+    """Whatever comes: hooks run once, `current` is true, nothing turns forward again."""
 
     def __init__(self) -> None:
         super().__init__()
         self.folder = Path(tempfile.mkdtemp(prefix="apollo-model-"))
         self.host = Host(self.folder, present_shells()[0])
+        (self.host.gate.parent / "boot").write_text("0")
         self.grant = 1
         self.target = RELEASES[0]
-        self.opened = self.drained = self.decided = False
+        self.fail = ""
+        self.previous: str | None = None
+        self.staged = self.vanished = False
+        self.boot = 0
         self.may_run: Counter[Key] = Counter()
         self.verdicts: dict[tuple[str, int], Verdict] = {}
         self.reverting: set[tuple[str, int]] = set()
@@ -47,14 +51,13 @@ class OneHost(RuleBasedStateMachine):
     def first(self) -> None:
         """A host that serves something."""
         self.host.install()
-        self.deploy(RELEASES[0], fail="")
-        for rest in (self.stage, self.drain, self.activate):
-            rest()
-        self.settle()
+        self.deploy(RELEASES[0], "")
+        self.activate()
+        self.settle(Verdict.VERIFIED)
 
     # A turn
 
-    @rule(release=st.sampled_from(RELEASES), fail=st.sampled_from(["", "", *STEPS]))
+    @rule(release=st.sampled_from(RELEASES), fail=st.sampled_from(["", "", "", *STEPS]))
     def deploy(self, release: Release, fail: str) -> None:
         """Another deployment takes the host over, wherever the one before has left it."""
         self.grant += 1
@@ -69,49 +72,46 @@ class OneHost(RuleBasedStateMachine):
 
     def _open(self, release: Release, fail: str) -> None:
         self.target, self.fail = release, fail
-        self.opened = self.drained = self.decided = False
-
-    @rule()
-    def stage(self) -> None:
-        """Begin; staging goes to its end."""
-        answer = self.host.begin(
-            self.target, self._hook("install", self.target), redeploy=True, shared=("log/",)
-        )
+        self.vanished = False
+        answer = self.host.begin(release, self._hook("install"), redeploy=True)
         assert answer.error is None
-        self.opened = True
-        self.previous = answer.previous
-        self.staged = answer.staged
+        self.previous, self.staged = answer.previous, answer.staged
+        if self.staged:
+            answer = self.host.call(script.drain(self.host.caller, "ready"))
         self._check(answer)
 
-    @precondition(lambda self: self.opened and self.staged and not self._verdict())
-    @rule()
-    def drain(self) -> None:
-        """Before the balancer is asked."""
-        self._check(self.host.call(script.drain(self.host.caller, "ready")))
-        self.drained = True
-
-    @precondition(lambda self: self.opened and self.staged)
+    @precondition(lambda self: self.staged)
     @rule()
     def activate(self) -> None:
         """Forward, as far as it goes."""
         job = self._activate()
         answer = self.host.run("activate", job)
-        if self.decided and not self._verdict():
+        self._check(answer)
+        if self._decided():
             assert answer.error
             assert answer.error.code == "Reverting"
-        self._check(answer)
+        elif not self._verdict():
+            failed = self.vanished or self.fail in FORWARD
+            assert answer.outcome(job.names) == ("failed" if failed else "done")
+            assert failed or self._boot_of("start") == self.boot
 
-    @precondition(lambda self: self.drained and self.previous and not self._verdict())
-    @rule()
-    def revert(self) -> None:
+    @precondition(lambda self: self.staged and self.previous and not self._verdict())
+    @rule(forward=st.booleans())
+    def revert(self, forward: bool) -> None:
         """Back, which is decided for good."""
-        self.decided = True
         self.reverting.add(self._turn())
-        self._check(self.host.run("revert", self._revert()))
+        job = self._revert()
+        answer = self.host.run("revert", job)
+        self._check(answer)
+        failed = self.fail.startswith("undo")
+        assert answer.outcome(job.names) == ("failed" if failed else "done")
+        if forward:
+            self.activate()
+            self.settle(Verdict.VERIFIED)
 
-    @precondition(lambda self: self.drained)
+    @precondition(lambda self: self.staged)
     @rule(wish=st.sampled_from(list(Verdict)))
-    def settle(self, wish: Verdict = Verdict.VERIFIED) -> None:
+    def settle(self, wish: Verdict) -> None:
         """The verdict, if the host agrees."""
         before = self._verdict()
         answer = self.host.call(script.settle(self.host.caller, wish.value, keep=2))
@@ -119,22 +119,16 @@ class OneHost(RuleBasedStateMachine):
             assert answer.error.code in ("Settled", "Reverting", "NotCurrent")
             return
         assert before in (None, wish)
-        assert not (wish is Verdict.VERIFIED and self.decided)
-        assert answer.verdict is wish
+        assert not (wish is Verdict.VERIFIED and self._decided())
         self.verdicts[self._turn()] = wish
         self._check(answer)
 
     # What goes wrong
 
-    @rule()
-    def another_attempt(self) -> None:
-        """The worker dies; the next one is newer."""
-        self.host.caller = next_attempt(self.host.caller)
-        assert self.host.call(script.fence(self.host.caller)).error is None
-
     @rule(what=st.sampled_from(["activate", "revert", "drain", "settle"]))
     def stale(self, what: str) -> None:
-        """An attempt of the past still talks."""
+        """The worker dies, the next attempt is newer, and the one of the past still talks."""
+        self.host.caller = next_attempt(self.host.caller)
         assert self.host.call(script.fence(self.host.caller)).error is None
         old = replace(self.host.caller, attempt_ms=1)
         command = {
@@ -147,22 +141,25 @@ class OneHost(RuleBasedStateMachine):
         assert error
         assert error.code == "Fenced"
 
-    @precondition(lambda self: self.opened)
-    @rule()
-    def reboot(self) -> None:
+    @rule(resume=st.booleans())
+    def reboot(self, resume: bool) -> None:
         """Between two commands: only `start` is needed again."""
-        self.host.reboot()
+        self._reboot()
         for step in ("start", "undo-start"):
             if not self._verdict() and self._ran(step):
                 self.may_run[self._key(step)] += 1
+        if resume and self.staged:
+            self.activate()
 
-    @precondition(lambda self: self.opened and self.staged and not self._verdict())
-    @rule(step=st.sampled_from(FORWARD), how=st.sampled_from(["caller", "runner", "host"]))
-    def crash_in(self, step: str, how: str) -> None:
+    @precondition(lambda self: self._may_activate() and not self._ran("stop"))
+    @rule(
+        step=st.sampled_from(FORWARD),
+        how=st.sampled_from(["caller", "runner", "host"]),
+        resume=st.booleans(),
+    )
+    def crash_in(self, step: str, how: str, resume: bool) -> None:
         """In the middle of a hook the caller is killed, or the runner too, or the host."""
-        if self.decided or any(self._ran(name) for name in FORWARD[FORWARD.index(step) :]):
-            return
-        if self._broke_off(step):
+        if self.fail in FORWARD[: FORWARD.index(step)]:
             return
         self.host.hold(step)
         connection = self.host.connection(
@@ -173,14 +170,17 @@ class OneHost(RuleBasedStateMachine):
         connection.communicate()
         if how == "runner":
             self.host.kill_runner()
+            self.vanished = True
         elif how == "host":
-            self.host.reboot()
+            self._reboot()
             self.may_run[self._key(step)] += 1
             if step == "validate":
                 self.may_run[self._key("start")] += 1
         self.host.release(step)
         if how == "caller":
             self._check(self.host.run("activate", None))
+        if resume:
+            self.activate()
 
     # What must hold
 
@@ -221,41 +221,46 @@ class OneHost(RuleBasedStateMachine):
 
     def _counts(self) -> Counter[Key]:
         lines = self.host.log.read_text().splitlines() if self.host.log.exists() else []
-        words = (line.split() for line in lines if len(line.split()) == 3)
-        return Counter((deployment, int(turn), step) for deployment, turn, step in words)
+        words = (line.split() for line in lines if line.strip())
+        return Counter((deployment, int(turn), step) for deployment, turn, step, _ in words)
 
     def _ran(self, step: str) -> bool:
         return self._counts()[self._key(step)] > 0
 
-    def _broke_off(self, step: str) -> bool:
-        before = FORWARD[: FORWARD.index(step)]
-        job = Job(steps=tuple(s for s in self._activate().steps if s.step in before))
-        if self.fail in before or not job.steps:
-            return self.fail in before
-        return self.host.run("activate", job).outcome(job.names) != "done"
+    def _boot_of(self, step: str) -> int:
+        key = " ".join(map(str, self._key(step)))
+        lines = [line for line in self.host.log.read_text().splitlines() if line.startswith(key)]
+        return int(lines[-1].split()[3])
 
-    def _hook(self, step: str, release: Release) -> Hook:
+    def _decided(self) -> bool:
+        return self._turn() in self.reverting
+
+    def _may_activate(self) -> bool:
+        return self.staged and not self._decided() and not self._verdict() and not self.vanished
+
+    def _reboot(self) -> None:
+        self.boot += 1
+        (self.host.gate.parent / "boot").write_text(str(self.boot))
+        self.host.reboot()
+
+    def _hook(self, step: str, folder: str | None = None) -> Hook:
         deployment, turn = self._turn()
-        run = f"echo {deployment} {turn} {step} >>{self.host.log}; exit {int(self.fail == step)}"
-        gate = self.host.gate
-        text = f": >{gate}/at.{step}; while [ -e {gate}/{step} ]; do sleep 0.02; done; "
-        return Hook(step, f"{run.split(';')[0]}; {text}{run.split(';')[1]}", release.folder)
+        gate, boot = self.host.gate, self.host.gate.parent / "boot"
+        text = (
+            f"echo {deployment} {turn} {step} $(cat {boot}) >>{self.host.log}; : >{gate}/at.{step};"
+            f" while [ -e {gate}/{step} ]; do sleep 0.02; done; exit {int(self.fail == step)}"
+        )
+        return Hook(step, text, folder or self.target.folder)
 
     def _activate(self) -> Job:
-        stop, start, validate = (self._hook(step, self.target) for step in FORWARD)
+        stop, start, validate = (self._hook(step) for step in FORWARD)
         return Job(steps=(stop, Switch("switch", self.target.folder), start, validate))
 
     def _revert(self) -> Job:
-        old = next(r for r in RELEASES if r.folder == self.previous)
-        return Job(
-            steps=(
-                Kill(),
-                self._hook("undo-stop", self.target),
-                Switch("undo-switch", old.folder),
-                self._hook("undo-start", old),
-                self._hook("undo-validate", old),
-            )
-        )
+        assert self.previous
+        back = Switch("undo-switch", self.previous)
+        hooks = [self._hook(f"undo-{step}", self.previous) for step in FORWARD]
+        return Job(steps=(Kill(), hooks[0], back, *hooks[1:]))
 
     def teardown(self) -> None:
         """Leave nothing behind."""
@@ -264,7 +269,7 @@ class OneHost(RuleBasedStateMachine):
 
 
 OneHost.TestCase.settings = settings(
-    max_examples=15,
+    max_examples=20,
     stateful_step_count=14,
     deadline=None,
     suppress_health_check=list(HealthCheck),

@@ -31,8 +31,8 @@ def test_first_turn(host: Host) -> None:
     looked = host.call(script.look(str(host.root), shell=host.shell))
     begun = host.begin(
         ONE,
-        host.hook("install", ONE, "cat VERSION config/x; echo \"$WORD\"", timeout=60),
-        new={"WORD": "it's \"so\" $HOME\nindeed"},
+        host.hook("install", ONE, 'cat VERSION config/x; echo "$WORD"', timeout=60),
+        new={"WORD": 'it\'s "so" $HOME\nindeed'},
         files=(ReleaseFile("config/x", b"\0\xff\n", "0640"),),
         shared=("log/", "etc/keys"),
     )
@@ -49,7 +49,7 @@ def test_first_turn(host: Host) -> None:
     assert looked.state.status is Status.NONE
     assert begun.staged
     assert begun.previous is None
-    assert begun.steps["install"].output == b"1\0\xff\nit's \"so\" $HOME\nindeed\n"
+    assert begun.steps["install"].output == b'1\0\xff\nit\'s "so" $HOME\nindeed\n'
     assert stat.S_IMODE((folder / "config/x").stat().st_mode) == 0o640
     assert (folder / "log").resolve() == (host.root / "shared/log").resolve()
     assert (host.root / "shared/log").is_dir()
@@ -401,7 +401,9 @@ def test_links_and_files_replace_what_the_artifact_brings(host: Host) -> None:
     """A configured file is not written through a link of the artifact, nor into a shared folder."""
     release = Release("1", {"log/kept": b"x", "config/a": b"old"})
     answer = host.begin(
-        release, shared=("log/",), files=(ReleaseFile("config/a", b"new"), ReleaseFile("b c/d", b""))
+        release,
+        shared=("log/",),
+        files=(ReleaseFile("config/a", b"new"), ReleaseFile("b c/d", b"")),
     )
     folder = host.root / "releases" / release.folder
 
