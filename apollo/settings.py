@@ -1,5 +1,6 @@
 """What a process of Apollo's is told by its environment: `APOLLO_*`."""
 
+import getpass
 import os
 import sys
 from pathlib import Path
@@ -49,7 +50,7 @@ class Settings(BaseSettings):
     @property
     def who(self) -> str:
         """The declared identity."""
-        return self.identity or os.environ.get("USER") or os.environ.get("LOGNAME") or "unknown"
+        return self.identity or getpass.getuser()
 
     @property
     def temporal_file(self) -> Path:

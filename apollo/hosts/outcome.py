@@ -1,5 +1,6 @@
 """How a turn ended, in words: what failed, what was found, what is left, what to do next."""
 
+import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -64,7 +65,7 @@ def reverted(turn: TurnInput, answer: Answer, failure: Failure | None) -> TurnRe
         Outcome.REVERTED,
         failure,
         left=f"the host was put back and serves {before}",
-        hint=f"apollo logs {turn.application}/{turn.environment} {turn.host.name}",
+        hint=f"apollo show {turn.label}",
     )
 
 
@@ -76,7 +77,7 @@ def untouched(turn: TurnInput, answer: Answer, failure: Failure) -> TurnRecord:
         Outcome.REVERTED,
         failure,
         left="the host was not drained and serves what it served",
-        hint=f"apollo logs {turn.application}/{turn.environment} {turn.host.name}",
+        hint=f"apollo show {turn.label}",
     )
 
 
@@ -117,6 +118,7 @@ def _record(
         host=turn.host.name,
         outcome=outcome,
         turn=turn.turn,
+        release=_release(answer.manifest),
         manifest=turn.manifest if runs_new else answer.state.manifest_digest,
         steps=tuple(_step(record) for record in answer.steps.values()),
         error=failure.code if failure else "",
@@ -126,6 +128,11 @@ def _record(
         left=left,
         hint=hint,
     )
+
+
+def _release(manifest: bytes | None) -> str | None:
+    """The version in the manifest of what `current` points to."""
+    return str(json.loads(manifest)["release"]) if manifest else None
 
 
 def _step(record: StepRecord) -> Step:
