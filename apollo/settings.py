@@ -50,7 +50,10 @@ class Settings(BaseSettings):
     @property
     def who(self) -> str:
         """The declared identity."""
-        return self.identity or getpass.getuser()
+        try:
+            return self.identity or getpass.getuser()
+        except (KeyError, OSError):  # a container's user need not have a name
+            return f"uid {os.getuid()}"
 
     @property
     def temporal_file(self) -> Path:
