@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import signal
 import sys
 import tempfile
 from collections import Counter
@@ -22,6 +23,7 @@ from apollo.testing.artifact import Fault
 
 FIRST, SECOND, BAD = "1.0.0", "2.0.0", "3.0.0"
 CUT_STEP = "start"
+INTERRUPTED = 130
 
 
 @dataclass
@@ -65,9 +67,21 @@ async def run_demo(hosts: int = 12, locations: int = 3, keep: bool = False) -> i
 
     Returns:
         0 if no request was lost, no capacity exceeded, no hook repeated, and the fleet ended on
-        the second release; else 3.
+        the second release; 3 if not; 130 if it was interrupted.
     """
-    with tempfile.TemporaryDirectory(prefix="apollo-demo-") as folder:
+    playing = asyncio.create_task(_run(hosts, locations, keep))
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, playing.cancel)
+    try:
+        return 3 if await playing else 0
+    except asyncio.CancelledError:
+        _say("stopped; nothing is left running")
+        return INTERRUPTED
+
+
+async def _run(hosts: int, locations: int, keep: bool) -> list[str]:
+    """Play it and report; what is not as promised."""
+    with tempfile.TemporaryDirectory(prefix="apollo-demo-", ignore_cleanup_errors=True) as folder:
         async with Stage(Path(folder), hosts, locations) as stage:
             _say(f"{hosts} hosts in {locations} locations, an application on each, Caddy in front")
             _say(f"Temporal UI: {stage.temporal.ui_url}\n")
@@ -75,7 +89,7 @@ async def run_demo(hosts: int = 12, locations: int = 3, keep: bool = False) -> i
             _report(findings, stage.temporal.ui_url)
             if keep:
                 await _stay(stage)
-    return 3 if findings.mistakes() else 0
+    return findings.mistakes()
 
 
 async def _play(stage: Stage) -> Findings:
