@@ -278,7 +278,8 @@ class DeploymentHandle:
             answer: str = await handle.execute_update(word, given, result_type=str)
             return answer
         except WorkflowUpdateFailedError as error:
-            raise Refused(f"{word} is refused: {error.cause}") from error
+            why = error.cause.message if isinstance(error.cause, ApplicationError) else error.cause
+            raise Refused(f"{word} is refused: {why}") from error
         except RPCError as error:
             if error.status is RPCStatusCode.NOT_FOUND:
                 raise Refused(f"{word} is refused: the deployment has ended") from error

@@ -54,7 +54,10 @@ async def _say(env: str, word: str, say: Say) -> int:
         answer = await say(handle)
         status = await handle.status()
     label = status.deployment.label if status else place.label
-    talk(f"{label}  {answer}", f"  Watch it: apollo watch {place.word}")
+    talk(
+        f"{label}  {word} accepted; it is {answer.rpartition(' ')[2]}",
+        f"  Watch it: apollo watch {place.word}",
+    )
     return 0
 
 

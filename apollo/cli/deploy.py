@@ -10,7 +10,7 @@ from apollo.cli.apply import apply_all
 from apollo.cli.ask import agreed
 from apollo.cli.build import release_working_tree
 from apollo.cli.differences import difference
-from apollo.cli.following import follow
+from apollo.cli.following import follow, opened
 from apollo.cli.links import temporal_link
 from apollo.cli.options import Env, JsonLines, Limit, Reason, Redeploy, Yes
 from apollo.cli.places import Place, environment_of, project_of
@@ -96,9 +96,9 @@ def _check_stage(project: Project | None, place: Place, release: str) -> None:
         )
     stages = project.pipeline or tuple(project.environments)
     if stages and place.environment in stages[1:]:
-        what = f"{release} was packed from a working tree" if release else "name a release"
+        what = f"{release} was packed from one" if release else f"name a release for {place.word}"
         raise Refused(
-            f"{what}: only {stages[0]} takes working trees",
+            f"only {stages[0]} takes working trees: {what}",
             hint=f"apollo release create VERSION, then apollo deploy {place.word} VERSION",
         )
 
@@ -144,10 +144,13 @@ async def _agree(apollo: Apollo, wish: _Wish, version: str) -> None:
 
 
 async def _leave(handle: DeploymentHandle, place: Place, json: bool) -> int:
+    status = await opened(handle)
+    label = status.deployment.label if status else handle.workflow_id
     link = temporal_link(handle.apollo.settings, handle.workflow_id)
     if json:
-        show_json({"environment": place.label, "workflow_id": handle.workflow_id, "link": link})
+        found = {"deployment": status.deployment.label if status else None, "link": link or None}
+        show_json({"environment": place.label, "workflow_id": handle.workflow_id, **found})
         return 0
-    talk(f"Started {handle.workflow_id}. Watch it: apollo watch {place.word}")
+    talk(f"Started {label}. Watch it: apollo watch {place.word}")
     talk(*([f"  Temporal: {link}"] if link else []))
     return 0

@@ -3,7 +3,7 @@
 import asyncio
 import json
 from collections.abc import Callable
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from datetime import timedelta
 
 from rich.live import Live as Screen
@@ -55,6 +55,16 @@ def conclude(handle: DeploymentHandle, status: Status, place: Place) -> None:
         talk(f"  Temporal: {link}")
 
 
+async def opened(handle: DeploymentHandle) -> Status | None:
+    """The deployment when it has its number; none when no worker takes it up."""
+    with suppress(TimeoutError):
+        async with asyncio.timeout(_PATIENCE):
+            async for status in handle.watch():
+                return status
+    talk(_NO_WORKER)
+    return None
+
+
 class _Seen:
     """The last look at the deployment."""
 
@@ -96,7 +106,8 @@ def _hint(seen: _Seen) -> None:
 
 
 def _print_lines(before: Status | None, now: Status) -> None:
-    show(render_changes(before, now))
+    if before or not now.deployment.state.ended:  # of what is over, the summary says enough
+        show(render_changes(before, now))
 
 
 def _print_json(before: Status | None, now: Status) -> None:

@@ -140,8 +140,7 @@ class Up:
             if self._worker.running:
                 continue
             pause = _LOOK if loop.time() - started > _STEADY else min(2 * pause, _LONGEST_PAUSE)
-            last = self._worker.last_words().splitlines()[-1:]
-            self._tell(f"The worker has ended: {''.join(last) or 'no word'}. Again in {pause:.0f}s")
+            self._tell(f"The worker has ended: {self._worker.log}. It is started in {pause:.0f}s.")
             await asyncio.sleep(pause)
             self._worker.start()
             started = loop.time()

@@ -12,6 +12,7 @@ from apollo.cli.render.history import change
 from apollo.cli.render.marks import outcome_mark, state_mark
 from apollo.cli.render.terminal import SCHEMA, Cell, moment
 from apollo.client import Status
+from apollo.domain.status import Outcome
 from apollo.files.mistakes import one_line
 
 
@@ -26,24 +27,29 @@ def changed_rows(before: Status | None, now: Status) -> list[HostRow]:
 
 
 def render_changes(before: Status | None, now: Status) -> Iterator[Cell]:
-    """One line with a time for each change."""
+    """One line with a time for each change; what never began is in the summary."""
     deployment = now.deployment
-    at = f"{moment(datetime.now(UTC))} {deployment.label} "
-    for row in changed_rows(before, now):
-        line = Text(f"{at}{row.host} ({row.location}) ")
-        line.append_text(outcome_mark(row.outcome).text())
-        yield line.append(_more(row))
+    for row in sorted(changed_rows(before, now), key=_ended):
+        if row.outcome is not Outcome.NOT_STARTED:
+            line = Text(f"{moment(_ended(row))} {deployment.label} {row.host} ({row.location}) ")
+            line.append_text(outcome_mark(row.outcome).text())
+            yield line.append(_more(row))
     last = before.deployment if before else None
     if last is None or (last.state, last.detail) != (deployment.state, deployment.detail):
-        line = Text(at).append_text(state_mark(deployment.state).text())
+        line = Text(f"{moment(datetime.now(UTC))} {deployment.label} ")
+        line.append_text(state_mark(deployment.state).text())
         detail = f": {one_line(deployment.detail)}" if deployment.detail else ""
         yield line.append(f" {change(deployment)}{detail}")
+
+
+def _ended(row: HostRow) -> datetime:
+    return row.ended_at or datetime.now(UTC)
 
 
 def _more(row: HostRow) -> str:
     if row.error:
         return f" {row.error} in {row.step}: {one_line(row.message)}"
-    return f" wave {row.wave}" if row.phase == "forward" else " rollback"
+    return f" (wave {row.wave})" if row.phase == "forward" else " (rollback)"
 
 
 def status_json(status: Status) -> dict[str, Any]:

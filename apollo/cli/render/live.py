@@ -27,9 +27,14 @@ class Live:
     def __rich__(self) -> Group:
         if self.status is None:
             return Group(Text("… waiting for a worker to take it up"))
-        return Group(
-            *(Text(line) if isinstance(line, str) else line for line in _lines(self.status))
-        )
+        return Group(*(_cropped(line) for line in _lines(self.status)))
+
+
+def _cropped(line: Cell) -> Text:
+    """A line that stays one where the terminal is narrow."""
+    text = Text(line) if isinstance(line, str) else line
+    text.no_wrap, text.overflow = True, "ellipsis"
+    return text
 
 
 def _lines(status: Status) -> Iterator[Cell]:
@@ -40,7 +45,9 @@ def _lines(status: Status) -> Iterator[Cell]:
     done = [each for each in counts if each.done]
     if hidden := max(0, len(done) - 2) if len(counts) > _WAVES else 0:
         yield f"  ✔ {hidden} waves done"
-    yield from columns([_wave(each) for each in counts[hidden : hidden + _WAVES]], indent="  ")
+    places = list(dict.fromkeys(row.location for row in forward(status)))
+    shown = counts[hidden : hidden + _WAVES]
+    yield from columns([_wave(each, places) for each in shown], indent="  ")
     troubles = [row for row in status.rows if row.error]
     for row in troubles[-_TROUBLES:]:
         yield _trouble(row)
@@ -69,18 +76,23 @@ def bar(part: int, whole: int) -> str:
 def _failed(status: Status) -> Text:
     failed = failures(status)
     allowed = (status.deployment.plan or {}).get("failures_allowed", 0)
-    return Text(f"  failed {failed} of {allowed} allowed", style="red" if failed else "")
+    return Text(f"  failed {failed}/{allowed}", style="red" if failed else "")
 
 
-def _wave(counts: WaveCount) -> tuple[Cell, ...]:
+def _wave(counts: WaveCount, places: list[str]) -> tuple[Cell, ...]:
     mark = Mark("·", counts.title)
     if counts.done:
         mark = Mark("✔", counts.title, "green")
     elif counts.ended:
         mark = Mark("⟳", counts.title, "cyan")
-    places = [f"{place} {counts.ended.get(place, 0)}/{n}" for place, n in counts.hosts.items()]
+    cells = [
+        f"{place} {counts.ended.get(place, 0)}/{counts.hosts[place]}"
+        if place in counts.hosts
+        else ""
+        for place in places
+    ]
     failed = Text(f"{counts.failed} failed" if counts.failed else "", style="red")
-    return mark.text(), *places, failed
+    return mark.text(), *cells, failed
 
 
 def _trouble(row: HostRow) -> Text:

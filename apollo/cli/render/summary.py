@@ -81,7 +81,7 @@ def next_steps(status: Status, word: str) -> list[str]:
         steps = [f"What runs now: apollo hosts {word}"]
     elif steps[0]:
         steps = [f"Go on, failed hosts first: {again}"]
-        steps += [f"Go back: {back}"] if deployment.previous_release else []
+        steps += [f"Go back: {back}"] if deployment.previous_release not in ("", release) else []
         steps += [f"What runs now: apollo hosts {word}"]
     return [step for step in steps if step]
 
