@@ -119,7 +119,10 @@ class HostRoot:
             error.code,
             (ContactLost, "the host script refused: {code} {found}", "see the host's journal"),
         )
-        message = text.format(code=error.code, found=error.found, root=root, label=label)
+        found = error.found
+        if error.code == "DiskFull" and " " in found:
+            found = "({} kB are needed, {} are free)".format(*found.split())
+        message = text.format(code=error.code, found=found, root=root, label=label).rstrip()
         left = "nothing was changed by this command"
         hint = hint.format(root=root)
         return kind(f"{name}: {message}", host=name, step=step, left=left, hint=hint)
@@ -148,7 +151,7 @@ _REFUSALS: dict[str, tuple[type[TurnError], str, str]] = {
     ),
     "DiskFull": (
         DiskFull,
-        "no room in {root} (kB needed, free: {found})",
+        "no room in {root} {found}",
         "free some room on the host",
     ),
     "DigestMismatch": (

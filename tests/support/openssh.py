@@ -1,0 +1,185 @@
+"""Real OpenSSH hosts on one machine: each has its own network, processes and /srv (needs root)."""
+
+import os
+import secrets
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+PORT = 8080
+CONFIG = """\
+Port 22
+ListenAddress {address}
+HostKey {folder}/hostkey
+AuthorizedKeysFile {folder}/authorized_keys
+PidFile {folder}/sshd.pid
+PermitRootLogin prohibit-password
+PasswordAuthentication no
+StrictModes no
+UsePAM no
+UseDNS no
+"""
+
+
+def run(*command: str, check: bool = True) -> str:
+    """Run a command of this machine."""
+    done = subprocess.run(command, check=False, capture_output=True, text=True)
+    assert not check or done.returncode == 0, f"{command}: {done.stderr}"
+    return done.stdout
+
+
+@dataclass
+class OpenSshHost:
+    """One host; its root user logs in with the fleet's key."""
+
+    name: str
+    address: str
+    folder: Path
+    link: str
+    process: "subprocess.Popen[bytes] | None" = None
+
+    @property
+    def host_key(self) -> str:
+        """The public host key, as an inventory has it."""
+        return " ".join((self.folder / "hostkey.pub").read_text().split()[:2])
+
+    def make(self, sshd: str, outside: str, srv_size: str) -> None:
+        """Make its network and start it."""
+        self.folder.mkdir(parents=True)
+        run("ip", "netns", "add", self.link)
+        run(
+            "ip",
+            "link",
+            "add",
+            self.link,
+            "type",
+            "veth",
+            "peer",
+            "name",
+            "eth0",
+            "netns",
+            self.link,
+        )
+        run("ip", "addr", "add", f"{outside}/24", "dev", self.link)
+        run("ip", "link", "set", self.link, "up")
+        for inside in (
+            f"ip addr add {self.address}/24 dev eth0",
+            "ip link set eth0 up",
+            "ip link set lo up",
+        ):
+            run("ip", "netns", "exec", self.link, *inside.split())
+        self.rekey()
+        (self.folder / "sshd_config").write_text(
+            CONFIG.format(address=self.address, folder=self.folder)
+        )
+        run("mkdir", "-p", "/run/sshd")
+        script = (
+            f"mount -t tmpfs -o size={srv_size} tmpfs /srv && "
+            f"{sshd} -f {self.folder}/sshd_config && while :; do sleep 60 & wait; done"
+        )
+        command = ["ip", "netns", "exec", self.link, "unshare", "--mount", "--pid", "--fork"]
+        command += ["--kill-child", "--mount-proc", "sh", "-c", script]
+        with (self.folder / "init.log").open("wb") as log:
+            self.process = subprocess.Popen(
+                command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
+            )
+        self._until_it_listens()
+
+    def rekey(self) -> None:
+        """Give it a new host key; sshd reads it at its next start."""
+        (self.folder / "hostkey").unlink(missing_ok=True)
+        run("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(self.folder / "hostkey"))
+
+    def inside(self, script: str) -> str:
+        """Run a script in the host's namespaces."""
+        (child,) = self._children()
+        return run("nsenter", "-t", child, "-m", "-p", "-n", "sh", "-c", script)
+
+    def restart_sshd(self) -> None:
+        """Start sshd anew, with another configuration or key."""
+        self.inside(f"kill -s HUP $(cat {self.folder}/sshd.pid)")
+        time.sleep(0.3)
+        self._until_it_listens()
+
+    def cut(self) -> None:
+        """Take its line away."""
+        run("ip", "link", "set", self.link, "down")
+
+    def serving(self) -> str:
+        """The version that the application answers with, asked inside the host."""
+        url = f"http://127.0.0.1:{PORT}/"
+        code = f"from urllib.request import urlopen; print(urlopen('{url}').read().decode())"
+        answer = self.inside(f'{sys.executable} -c "{code}"')
+        return answer.partition('"version": "')[2].partition('"')[0]
+
+    def remove(self) -> None:
+        """End all its processes and take its network away."""
+        if self.process:
+            for child in self._children():
+                os.kill(int(child), signal.SIGKILL)
+            self.process.kill()
+            self.process.wait()
+        run("ip", "link", "del", self.link, check=False)
+        run("ip", "netns", "del", self.link, check=False)
+
+    def _children(self) -> list[str]:
+        assert self.process
+        pid = self.process.pid
+        children = Path(f"/proc/{pid}/task/{pid}/children")
+        return children.read_text(encoding="ascii").split() if children.exists() else []
+
+    def _until_it_listens(self) -> None:
+        for _ in range(200):
+            listening = run("ip", "netns", "exec", self.link, "ss", "-Htln", check=False)
+            if f"{self.address}:22" in listening:
+                return
+            time.sleep(0.05)
+        said = (self.folder / "init.log").read_text(encoding="utf-8", errors="replace")
+        raise AssertionError(f"sshd of {self.name} does not listen: {said}")
+
+
+@dataclass
+class OpenSshFleet:
+    """Hosts, and the key that they let in."""
+
+    folder: Path
+    hosts: dict[str, OpenSshHost]
+
+    @property
+    def key(self) -> Path:
+        """The private key of the one who logs in."""
+        return self.folder / "id"
+
+
+@contextmanager
+def openssh_fleet(
+    folder: Path, names: Sequence[str], program: Callable[[str], str], srv_size: str = "64m"
+) -> Iterator[OpenSshFleet]:
+    """Hosts of these names; nothing of them is left afterwards."""
+    sshd = program("sshd")
+    for needed in ("ip", "ss", "unshare", "nsenter"):
+        program(needed)
+    if os.geteuid() != 0:
+        pytest.skip("hosts out of namespaces need root")
+    token, net = secrets.token_hex(3), secrets.randbelow(100) + 100
+    folder.mkdir(parents=True, exist_ok=True)
+    run("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(folder / "id"))
+    hosts: dict[str, OpenSshHost] = {}
+    try:
+        for number, name in enumerate(names, 1):
+            host = OpenSshHost(name, f"10.{net}.{number}.1", folder / name, f"ap{token}n{number}")
+            hosts[name] = host
+            host.make(sshd, f"10.{net}.{number}.254", srv_size)
+            shutil.copy(folder / "id.pub", host.folder / "authorized_keys")
+        yield OpenSshFleet(folder, hosts)
+    finally:
+        for host in hosts.values():
+            host.remove()
