@@ -3,6 +3,7 @@
 import os
 import shutil
 import signal
+import subprocess
 import tempfile
 from collections import Counter
 from dataclasses import replace
@@ -151,36 +152,44 @@ class OneHost(RuleBasedStateMachine):
         if resume and self.staged:
             self.activate()
 
-    @precondition(lambda self: self._may_activate() and not self._ran("stop"))
     @rule(
+        release=st.sampled_from(RELEASES),
         step=st.sampled_from(FORWARD),
-        how=st.sampled_from(["caller", "runner", "host"]),
+        how=st.sampled_from(["caller", "runner", "host", "host between"]),
         resume=st.booleans(),
     )
-    def crash_in(self, step: str, how: str, resume: bool) -> None:
-        """In the middle of a hook the caller is killed, or the runner too, or the host."""
-        if self.fail in FORWARD[: FORWARD.index(step)]:
+    def crash(self, release: Release, step: str, how: str, resume: bool) -> None:
+        """In the middle of a hook, or after it, the caller goes, or the runner, or the host."""
+        self.deploy(release, "")
+        if how == "host between":
+            self.activate()
+            self.reboot(resume)
             return
         self.host.hold(step)
-        connection = self.host.connection(
-            script.run(self.host.caller, "activate", self._activate(), poll=60)
-        )
+        connection = self._following()
         self.host.reached(step)
         os.killpg(connection.pid, signal.SIGKILL)
         connection.communicate()
-        if how == "runner":
+        if how == "caller":
+            self.host.caller = next_attempt(self.host.caller)
+            connection = self._following()
+            self.host.release(step)
+            connection.communicate()
+        elif how == "runner":
             self.host.kill_runner()
             self.vanished = True
-        elif how == "host":
+        else:
             self._reboot()
             self.may_run[self._key(step)] += 1
             if step == "validate":
                 self.may_run[self._key("start")] += 1
         self.host.release(step)
-        if how == "caller":
-            self._check(self.host.run("activate", None))
-        if resume:
+        if resume or how == "caller":
             self.activate()
+
+    def _following(self) -> "subprocess.Popen[bytes]":
+        command = script.run(self.host.caller, "activate", self._activate(), poll=60)
+        return self.host.connection(command)
 
     # What must hold
 
@@ -235,9 +244,6 @@ class OneHost(RuleBasedStateMachine):
     def _decided(self) -> bool:
         return self._turn() in self.reverting
 
-    def _may_activate(self) -> bool:
-        return self.staged and not self._decided() and not self._verdict() and not self.vanished
-
     def _reboot(self) -> None:
         self.boot += 1
         (self.host.gate.parent / "boot").write_text(str(self.boot))
@@ -269,7 +275,7 @@ class OneHost(RuleBasedStateMachine):
 
 
 OneHost.TestCase.settings = settings(
-    max_examples=20,
+    max_examples=35,
     stateful_step_count=14,
     deadline=None,
     suppress_health_check=list(HealthCheck),
