@@ -35,9 +35,9 @@ from apollo.domain.rollout import (
     WaveOutline,
 )
 from apollo.domain.setup import Setup
-from apollo.domain.status import Outcome
+from apollo.domain.status import Outcome, Serving
 from apollo.domain.turn import longest_turn
-from apollo.errors import ApolloError, Unavailable
+from apollo.errors import ApolloError, Refused, Unavailable
 from apollo.planning import Prepared, prepare
 
 if TYPE_CHECKING:
@@ -48,21 +48,34 @@ if TYPE_CHECKING:
 
 Method = TypeVar("Method", bound=Callable[..., Awaitable[Any]])
 _ASK_AGAIN = 1.0
+_BEAT = 5.0
 
 
 def explained(method: Method) -> Method:
-    """Tell Temporal of an error by its name and next step; only what may mend itself is retried."""
+    """Tell Temporal of an error by its name and next step; only what may mend itself is retried.
+
+    What takes long gives signs of life, so that another worker soon takes over from a lost one.
+    """
 
     @wraps(method)
     async def call(*arguments: Any) -> Any:
+        heart = asyncio.create_task(_beat())
         try:
             return await method(*arguments)
         except ApolloError as error:
             text = f"{error.message}; {error.hint}" if error.hint else error.message
             final = not isinstance(error, Unavailable)
             raise ApplicationError(text, type=error.code, non_retryable=final) from error
+        finally:
+            heart.cancel()
 
     return call  # type: ignore[return-value]
+
+
+async def _beat() -> None:
+    while True:
+        await asyncio.sleep(_BEAT)
+        activity.heartbeat()
 
 
 @dataclass
@@ -79,6 +92,11 @@ class DeploymentActivities:
     async def open(self, given: OpenInput) -> Opened:
         """Validate, number and plan a deployment; the plan lies in the catalog."""
         known = await self.catalog.deployments.by_workflow(given.workflow_id)
+        if known and known.run_id != given.run_id:
+            raise Refused(
+                f"the workflow id {given.workflow_id} has carried out {known.label} already",
+                hint="start each deployment under a workflow id of its own",
+            )
         if known and known.plan:
             return Opened.model_validate(known.plan)
         request = given.request
@@ -300,12 +318,14 @@ def _turns(
     states: dict[str, HostState],
     keys: dict[str, list[str]],
 ) -> tuple[HostTurn, ...]:
+    """The hosts that have not ended. Those that fell out since the plan was made come first."""
     turns = []
+    fallen = {row.host for row in rows if not row.was_out and states.get(row.host, HostState()).out}
     for row in rows:
         host = environment.fleet.host(row.host)
-        if row.outcome is not None or host is None:
-            continue
         state = states.get(row.host, HostState())
+        if row.outcome is not None or host is None or state.serving is Serving.DISABLED:
+            continue
         turns.append(
             HostTurn(
                 host=host,
@@ -321,7 +341,7 @@ def _turns(
                 own_workers=host.location in environment.own_workers,
             )
         )
-    return tuple(turns)
+    return tuple(sorted(turns, key=lambda turn: (turn.group, turn.host.name not in fallen)))
 
 
 def _keys(host: Host, keys: dict[str, list[str]]) -> tuple[str, ...]:

@@ -34,6 +34,9 @@ class LeaseKeeper:
         leases = self.catalog.leases
         place = given.application, given.environment
         run, number = given.run_id, given.number
+        if (newest := await leases.newest_granted(*place)) > number:
+            text = f"{given.application}/{given.environment}#{newest} is newer, and was first"
+            return LeaseAnswer(outcome="superseded", message=text)
         lease = await leases.take(*place, given.workflow_id, run, number, _now_ms())
         if lease is None:
             holder = await leases.holder(*place)
@@ -109,7 +112,7 @@ class LeaseKeeper:
                 row = next(
                     (r for r in rows if (r.host, r.phase) == (turn.host.name, turn.phase)), None
                 )
-                if row is None or row.outcome is not None:
+                if row is None or row.turns >= turn.turn:
                     continue
                 record = TurnRecord(
                     host=turn.host.name,

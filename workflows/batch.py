@@ -9,6 +9,8 @@ from temporalio.exceptions import ActivityError, ApplicationError, FailureError
 from temporalio.exceptions import TimeoutError as TimeoutError_
 
 with workflow.unsafe.imports_passed_through():
+    from pydantic import ValidationError
+
     from apollo import names
     from apollo.activities.deployments import DeploymentActivities
     from apollo.activities.hosts import HostActivities
@@ -24,11 +26,14 @@ with workflow.unsafe.imports_passed_through():
     from apollo.domain.status import Outcome
     from apollo.domain.turn import TurnRecord
     from apollo.workflows.options import quick, turn_options
+    from apollo.workflows.signals import first_only
 
 RECORD_EVERY = timedelta(seconds=5)
+RECORD_AT_ONCE = 50
+"""Each failed turn brings the end of its output along: 50 of them stay far below 1 MB."""
 
 
-@workflow.defn
+@workflow.defn(failure_exception_types=[ValidationError])
 class Batch:
     """Gives each host its turn as lanes and capacity allow, and records how it ended."""
 
@@ -54,8 +59,11 @@ class Batch:
         return work.result()
 
     @workflow.signal(description="From the deployment: pause, resume, stop or a new pace.")
+    @first_only
     def control(self, word: BatchControl = BatchControl()) -> None:
         """Take the deployment's word; one that comes before the hosts are loaded is kept."""
+        if not isinstance(word, BatchControl):
+            return
         self._controls.append(word)
         self._rolling.control(word)
 
@@ -96,8 +104,8 @@ class Batch:
             if not self._closing:
                 await self._gather_ends()
             records, rolling.unrecorded = tuple(rolling.unrecorded), []
-            if records:
-                await self._write(records)
+            for first in range(0, len(records), RECORD_AT_ONCE):
+                await self._write(records[first : first + RECORD_AT_ONCE])
 
     async def _gather_ends(self) -> None:
         rolling = self._rolling
@@ -133,12 +141,15 @@ def failed_turn(turn: HostTurn, error: ActivityError) -> TurnRecord:
     """What a failed activity says of its host.
 
     The activity's own failure carries the record. Without one, contact was lost for longer than
-    the turn may take: `lost` when an attempt had begun, else no worker ever took it.
+    the turn may take, or Apollo itself failed: `lost` when an attempt had begun, else no worker
+    ever took it.
     """
     cause = error.cause
     if isinstance(cause, ApplicationError) and cause.details:
         return TurnRecord.model_validate(cause.details[0])
-    began = isinstance(cause, TimeoutError_) and bool(cause.cause or cause.last_heartbeat_details)
+    began = True
+    if isinstance(cause, TimeoutError_):
+        began = bool(cause.cause or cause.last_heartbeat_details)
     return TurnRecord(
         host=turn.host.name,
         turn=turn.turn,

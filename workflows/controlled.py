@@ -2,10 +2,10 @@
 
 import asyncio
 import contextlib
-import json
 from typing import Any
 
 from temporalio import workflow
+from temporalio.api.common.v1 import Payload
 from temporalio.common import RawValue, SearchAttributeUpdate
 from temporalio.exceptions import ApplicationError
 
@@ -30,7 +30,12 @@ with workflow.unsafe.imports_passed_through():
     from apollo.domain.status import DeploymentState
     from apollo.workflows.batch import Batch
     from apollo.workflows.options import quick
+    from apollo.workflows.signals import first_only
 
+NO_WORD = RawValue(Payload())
+"""What a signal without input is taken for."""
+_SHOWN = 300
+"""Characters of a reason that states and details show; the audit has all of it."""
 _WORD = 'JSON (may be left out): {"by": "ada", "reason": "latency is up"}'
 
 
@@ -114,32 +119,39 @@ class Controlled:
     # Signals take anything, or nothing: a word that cannot be read still counts.
 
     @workflow.signal(name="pause", description=f"Begin no more turns. {_WORD}")
-    def _pause_signal(self, word: RawValue | None = None) -> None:
+    @first_only
+    def _pause_signal(self, word: RawValue = NO_WORD) -> None:
         self._hear("pause", word)
 
     @workflow.signal(name="resume", description=f"Go on after a pause. {_WORD}")
-    def _resume_signal(self, word: RawValue | None = None) -> None:
+    @first_only
+    def _resume_signal(self, word: RawValue = NO_WORD) -> None:
         self._hear("resume", word)
 
     @workflow.signal(name="abort", description=f"End at the next host boundary. {_WORD}")
-    def _abort_signal(self, word: RawValue | None = None) -> None:
+    @first_only
+    def _abort_signal(self, word: RawValue = NO_WORD) -> None:
         self._hear("abort", word)
 
     @workflow.signal(name="rollback", description=f"Take every changed host back. {_WORD}")
-    def _rollback_signal(self, word: RawValue | None = None) -> None:
+    @first_only
+    def _rollback_signal(self, word: RawValue = NO_WORD) -> None:
         self._hear("rollback", word)
 
     @workflow.signal(name="approve", description=f"Open the gate that is waited at. {_WORD}")
-    def _approve_signal(self, word: RawValue | None = None) -> None:
+    @first_only
+    def _approve_signal(self, word: RawValue = NO_WORD) -> None:
         self._hear("approve", word)
 
     @workflow.signal(name="supersede", description=f"A newer deployment takes over. {_WORD}")
-    def _supersede_signal(self, word: RawValue | None = None) -> None:
+    @first_only
+    def _supersede_signal(self, word: RawValue = NO_WORD) -> None:
         self._hear("supersede", word)
 
     @workflow.signal(name=names.PROGRESS, description="From a batch: how far it is.")
+    @first_only
     def _progress_signal(self, progress: Progress | None = None) -> None:
-        if progress:
+        if isinstance(progress, Progress) and hasattr(self, "opened"):
             self._progress[f"{progress.phase}/{progress.wave}/{progress.batch}"] = progress
             self._show_details()
 
@@ -180,7 +192,7 @@ class Controlled:
         if refusal := self.controls.refusal(action):
             raise ApplicationError(refusal, type="Refused")
 
-    def _hear(self, action: str, raw: RawValue | None) -> None:
+    def _hear(self, action: str, raw: RawValue) -> None:
         word = read_word(raw)
         if refusal := self.controls.refusal(action):
             workflow.logger.warning("signal %s was ignored: %s", action, refusal)
@@ -205,7 +217,7 @@ class Controlled:
         self._audits.append(
             ControlInput(
                 deployment="",
-                control=word.id or control,
+                control=f"{action}:{word.id}" if word.id else control,
                 action=action,
                 by=word.by,
                 reason=word.reason,
@@ -266,20 +278,17 @@ class Controlled:
         workflow.set_current_details(deployment_details(self.opened, state, detail, self._progress))
 
 
-def read_word(raw: RawValue | None) -> Control:
+def read_word(raw: RawValue) -> Control:
     """A signal's input as a control; what is no control is kept as its reason."""
-    if raw is None or not raw.payload.data:
-        return Control()
+    if not isinstance(raw, RawValue):  # one of several inputs
+        return Control(reason=repr(raw)[:200])
     text = raw.payload.data.decode(errors="replace")
     try:
-        found = json.loads(text)
-    except ValueError:
-        return Control(reason=text[:200])
-    try:
-        return Control.model_validate(found)
+        return Control.model_validate_json(text) if text else Control()
     except ValidationError:
-        return Control(reason=str(found)[:200])
+        return Control(reason=text[:200])
 
 
 def _reason(word: Control) -> str:
-    return f"{word.reason} ({word.by})" if word.reason and word.by else word.reason or word.by
+    reason, by = word.reason[:_SHOWN], word.by[:_SHOWN]
+    return f"{reason} ({by})" if reason and by else reason or by

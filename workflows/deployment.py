@@ -15,7 +15,7 @@ with workflow.unsafe.imports_passed_through():
     from apollo import names
     from apollo.activities.deployments import DeploymentActivities
     from apollo.domain.capacity import Allowance
-    from apollo.domain.deployment import DeploymentRequest
+    from apollo.domain.deployment import Control, DeploymentRequest
     from apollo.domain.rollout import (
         BatchInput,
         BatchLoad,
@@ -33,6 +33,8 @@ with workflow.unsafe.imports_passed_through():
     from apollo.workflows.batch import Batch
     from apollo.workflows.controlled import Controlled
     from apollo.workflows.options import quick, waiting
+
+CANCELLED = Control(reason="the workflow was cancelled")
 
 
 class Ended(Exception):
@@ -65,7 +67,7 @@ class Deployment(Controlled):
                 await asyncio.shield(work)
             except asyncio.CancelledError:
                 if self.controls.refusal("abort") is None:
-                    self.controls.end("abort", "the workflow was cancelled")
+                    self._obey("abort", CANCELLED, str(workflow.uuid4()))
         return work.result()
 
     async def _deploy(self) -> DeploymentResult:
@@ -152,7 +154,7 @@ class Deployment(Controlled):
             self._raise_if_stopped()
             if self.failures > self.opened.failures_allowed:
                 raise Ended(*self._too_many_failures(phase))
-            if not self._hold_for_a_person(result) and not result.pending:
+            if not self._hold_for_a_person(result, number) and not result.pending:
                 return
 
     async def _one_batch(
@@ -210,10 +212,10 @@ class Deployment(Controlled):
         allowed = self.opened.unreachable_allowed + self._unreachable_accepted
         return allowed - self._unreachable
 
-    def _hold_for_a_person(self, result: BatchResult) -> bool:
+    def _hold_for_a_person(self, result: BatchResult, number: int) -> bool:
         """Pause for causes that say nothing about the release; whether it did."""
         if self._unreachable_left < 0:
-            self._unreachable_accepted += self._unreachable - self.opened.unreachable_allowed
+            self._unreachable_accepted = self._unreachable - self.opened.unreachable_allowed
             self.controls.pause_itself(
                 f"{self._unreachable} hosts are unreachable, {self.opened.unreachable_allowed} are "
                 "allowed (max_unreachable); resume goes on without them"
@@ -223,6 +225,12 @@ class Deployment(Controlled):
             self.controls.pause_itself(
                 f"no room in {', '.join(result.stuck)}: too many hosts are out (max_unavailable); "
                 "mend them and resume, or change the pace"
+            )
+            return True
+        if result.pending:
+            self.controls.pause_itself(
+                f"batch {number} was stopped from outside, with {result.pending} hosts to go; "
+                "resume goes on with them"
             )
             return True
         return False

@@ -10,6 +10,8 @@ from apollo.domain.rollout import BatchInput
 from apollo.domain.turn import TurnInput
 
 LEASE_HEARTBEAT = timedelta(seconds=10)
+CONTROL_HEARTBEAT = timedelta(seconds=30)
+"""Planning a large fleet keeps a worker from giving signs of life for a while."""
 
 
 def quick(summary: str) -> ActivityConfig:
@@ -17,6 +19,7 @@ def quick(summary: str) -> ActivityConfig:
     return ActivityConfig(
         summary=summary,
         start_to_close_timeout=timedelta(minutes=2),
+        heartbeat_timeout=CONTROL_HEARTBEAT,
         retry_policy=RetryPolicy(
             initial_interval=timedelta(milliseconds=500), maximum_interval=timedelta(seconds=20)
         ),

@@ -1,9 +1,17 @@
 """What the Temporal UI shows of a running deployment: a short text with waves × locations."""
 
+import re
 from collections.abc import Iterable, Mapping
 
 from apollo.domain.rollout import LocationCounts, Opened, Progress
 from apollo.domain.status import DeploymentState
+
+Rows = list[tuple[str, dict[str, LocationCounts]]]
+ALL = "all locations"
+TABLE = 6000
+"""Characters; a larger table shows its locations summed up. The whole is part of a URL."""
+TEXT = 800
+_MARKUP = re.compile(r"[\\*\[\]{}~!]|^[#>+=-]")
 
 
 def deployment_details(
@@ -15,12 +23,37 @@ def deployment_details(
     if detail:
         lines.append(f"\n{_plain(detail)}")
     locations = list(opened.locations)
-    lines += ["", f"| | {' | '.join(locations)} |", "|---" * (len(locations) + 1) + "|"]
-    for title, counts in _rows(opened, progress.values()):
-        cells = " | ".join(_cell(counts.get(location)) for location in locations)
-        lines.append(f"| {title} | {cells} |")
+    rows = list(_rows(opened, progress.values()))
+    table = _table(rows, locations)
+    if len(table) > TABLE:
+        table = _table([(title, _all(counts)) for title, counts in rows], [ALL])
+    lines += ["", table[:TABLE]]
     lines.append(f"\nSignals and updates: {', '.join(_words(state))}")
     return "\n".join(lines)
+
+
+def _table(rows: Rows, columns: list[str]) -> str:
+    lines = [f"| | {' | '.join(columns)} |", "|---" * (len(columns) + 1) + "|"]
+    for title, counts in rows:
+        cells = " | ".join(_cell(counts.get(column)) for column in columns)
+        lines.append(f"| {title} | {cells} |")
+    return "\n".join(lines)
+
+
+def _all(counts: dict[str, LocationCounts]) -> dict[str, LocationCounts]:
+    total = LocationCounts()
+    for each in counts.values():
+        total = _plus(total, each)
+    return {ALL: total} if counts else {}
+
+
+def _plus(a: LocationCounts, b: LocationCounts) -> LocationCounts:
+    return LocationCounts(
+        ended=a.ended + b.ended,
+        failed=a.failed + b.failed,
+        unreachable=a.unreachable + b.unreachable,
+        out=a.out + b.out,
+    )
 
 
 def _rows(
@@ -38,13 +71,7 @@ def _sum(progress: Iterable[Progress]) -> dict[str, LocationCounts]:
     total: dict[str, LocationCounts] = {}
     for part in progress:
         for location, counts in part.locations.items():
-            so_far = total.get(location, LocationCounts())
-            total[location] = LocationCounts(
-                ended=so_far.ended + counts.ended,
-                failed=so_far.failed + counts.failed,
-                unreachable=so_far.unreachable + counts.unreachable,
-                out=so_far.out + counts.out,
-            )
+            total[location] = _plus(total.get(location, LocationCounts()), counts)
     return total
 
 
@@ -66,5 +93,8 @@ def _words(state: DeploymentState) -> list[str]:
 
 
 def _plain(text: str) -> str:
-    """Host-supplied text must not become markup."""
-    return text.replace("&", "&amp;").replace("<", "&lt;").replace("|", "¦").replace("`", "'")
+    """Text from hosts and people must not become markup, nor fill the page."""
+    line = " ".join(text.split())
+    line = line if len(line) <= TEXT else f"{line[:TEXT]}…"
+    line = line.replace("&", "&amp;").replace("<", "&lt;").replace("|", "¦").replace("`", "'")
+    return _MARKUP.sub(r"\\\g<0>", line)

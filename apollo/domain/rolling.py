@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 
+from apollo.domain.budget import Ended
 from apollo.domain.capacity import Allowance, Turn, next_turns
 from apollo.domain.rollout import BatchControl, BatchInput, BatchResult, HostTurn, LocationCounts
 from apollo.domain.status import Outcome
@@ -62,7 +63,9 @@ class Rolling:
         """Nothing is under way and nothing more begins; asked after `begin`."""
         if self._running:
             return False
-        return not self._paused or self._stopped or self.exceeded or not self._pending
+        if not self._paused or self._stopped or self.exceeded:
+            return True
+        return not self._pending and not self._to_try_again()
 
     @property
     def lanes(self) -> int:
@@ -73,8 +76,7 @@ class Rolling:
     def failures(self) -> int:
         """Failures that count: a host that was broken before and is broken again uses none."""
         return sum(
-            record.outcome.failure
-            and not (record.outcome is Outcome.BROKEN and self._turns[name].was_broken)
+            Ended(record.outcome, self._turns[name].was_broken).failed
             for name, record in self._ended.items()
         )
 
@@ -132,8 +134,8 @@ class Rolling:
 
     def _try_unreachable_again(self) -> bool:
         """At the end of its wave, or when nothing can go on: each unreachable host once more."""
-        again = [n for n, r in self._ended.items() if r.outcome is Outcome.UNREACHABLE]
-        if self._tried_again or not again:
+        again = self._to_try_again()
+        if not again:
             return False
         self._tried_again = True
         for name in again:
@@ -142,6 +144,11 @@ class Rolling:
             self._pending[name] = None
             del self._ended[name]
         return True
+
+    def _to_try_again(self) -> list[str]:
+        if self._tried_again:
+            return []
+        return [n for n, r in self._ended.items() if r.outcome is Outcome.UNREACHABLE]
 
     def _pending_locations(self) -> tuple[str, ...]:
         return tuple(dict.fromkeys(self._turns[name].host.location for name in self._pending))

@@ -1,0 +1,1 @@
+"""Deployments whose machinery is killed."""

@@ -1,0 +1,1 @@
+"""Deployments from end to end: real Temporal, real hosts, real balancers, real traffic."""

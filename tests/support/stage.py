@@ -1,0 +1,379 @@
+"""A stage for workflows: a real Temporal server and catalog, and hosts that follow a script."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+from temporalio.api.enums.v1 import EventType
+from temporalio.api.history.v1 import HistoryEvent
+from temporalio.client import Client, WorkflowExecutionDescription, WorkflowHandle
+from temporalio.contrib.pydantic import pydantic_data_converter
+from temporalio.worker import Worker
+
+from apollo import errors, names
+from apollo.activities.deployments import DeploymentActivities
+from apollo.activities.hosts import HostActivities
+from apollo.artifacts.store import FolderStore
+from apollo.catalog import Catalog
+from apollo.catalog.records import AuditEntry, StoredDeployment
+from apollo.client import Apollo, DeploymentHandle
+from apollo.domain.environment import Environment
+from apollo.domain.fleet import Fleet, Host
+from apollo.domain.release import Artifact, Release
+from apollo.domain.rollout import DeploymentResult
+from apollo.domain.setup import Setup
+from apollo.domain.status import Outcome
+from apollo.domain.strategy import Strategy
+from apollo.domain.turn import TurnInput, TurnRecord
+from apollo.local.process import find_program
+from apollo.local.temporal import TemporalServer
+from apollo.ports import Footing
+from apollo.settings import Settings
+from apollo.workers.worker import WORKFLOWS
+
+PATIENCE = 20.0
+LOCATIONS = ("fra1", "ams1", "lhr1", "iad1")
+End = Outcome | type[errors.TurnError]
+
+
+@dataclass
+class Turn:
+    """A turn that has begun."""
+
+    given: TurnInput
+    began: float
+    ended: float | None = None
+    cancelled: bool = False
+
+    @property
+    def host(self) -> str:
+        return self.given.host.name
+
+
+@dataclass
+class Script:
+    """What the hosts of one application do: by default every turn goes well at once."""
+
+    ends: dict[str, list[End]] = field(default_factory=dict)
+    """How the turns of a host end, one after the other; the last holds on."""
+    seconds: float = 0
+    held: set[str] = field(default_factory=set)
+    """Hosts (or `*`) whose turns wait until they are let go."""
+    turns: list[Turn] = field(default_factory=list)
+
+    def fail(self, *hosts: str, end: End = Outcome.REVERTED) -> None:
+        for host in hosts:
+            self.ends[host] = [end]
+
+    def hold(self, *hosts: str) -> None:
+        self.held |= set(hosts or ("*",))
+
+    def let_go(self, *hosts: str) -> None:
+        self.held -= set(hosts or self.held)
+
+    def begun(self, phase: str = "forward") -> list[str]:
+        """The hosts whose turns have begun, in order."""
+        return [turn.host for turn in self.turns if turn.given.phase == phase]
+
+    def running(self) -> list[str]:
+        return [turn.host for turn in self.turns if turn.ended is None]
+
+    @property
+    def most_at_once(self) -> int:
+        """How many turns were under way at the same time."""
+        moments = [(turn.began, 1) for turn in self.turns]
+        moments += [(turn.ended, -1) for turn in self.turns if turn.ended is not None]
+        now = most = 0
+        for _, step in sorted(moments):
+            now += step
+            most = max(most, now)
+        return most
+
+    def holds(self, turn: TurnInput) -> bool:
+        return bool(self.held & {"*", turn.host.name, f"{turn.host.name}/{turn.turn}", turn.phase})
+
+    async def let_go_of(self, turn: TurnInput) -> None:
+        """Return when the turn is held no longer."""
+        while True:
+            if not self.holds(turn):
+                return
+            await asyncio.sleep(0.01)
+
+    def end(self, given: TurnInput) -> End:
+        ends = self.ends.get(given.host.name, [])
+        if given.phase == "rollback":
+            ends = self.ends.get(f"back {given.host.name}", [])
+        done = sum((t.host, t.given.phase) == (given.host.name, given.phase) for t in self.turns)
+        good = Outcome.ROLLED_BACK if given.phase == "rollback" else Outcome.UPDATED
+        return ends[min(done, len(ends)) - 1] if ends else good
+
+
+@dataclass
+class Actors:
+    """The hosts of all applications: they follow their scripts."""
+
+    scripts: dict[str, Script] = field(default_factory=dict)
+
+    async def __call__(self, given: TurnInput, attempt_ms: int, footing: Footing) -> TurnRecord:
+        script = self.scripts[given.application]
+        turn = Turn(given, time.monotonic())
+        script.turns.append(turn)
+        try:
+            end = script.end(given)
+            footing.step, footing.drained = "drain", isinstance(end, Outcome)
+            await asyncio.sleep(script.seconds)
+            await script.let_go_of(given)
+            if isinstance(end, Outcome):
+                return _record(given, end)
+            raise end(f"{given.host.name}: played", host=given.host.name, step="connect")
+        except asyncio.CancelledError:
+            turn.cancelled = True
+            raise
+        finally:
+            turn.ended = time.monotonic()
+
+
+def _record(given: TurnInput, end: Outcome) -> TurnRecord:
+    well = end in (Outcome.UPDATED, Outcome.CURRENT, Outcome.ROLLED_BACK)
+    return TurnRecord(
+        host=given.host.name,
+        turn=given.turn,
+        outcome=end,
+        manifest=given.manifest if well else given.running,
+        error="" if well else "HookFailed",
+        step="" if well else "start",
+        message="" if well else f"{given.host.name}: start exit 3, expected 0",
+    )
+
+
+@dataclass
+class Play:
+    """One application with one environment, on the stage that all share."""
+
+    stage: "Stage"
+    application: str
+    environment: Environment
+    script: Script
+
+    async def release(self, version: str) -> None:
+        """A release, of which nothing but its name matters."""
+        release = Release(
+            application=self.application,
+            version=version,
+            artifact=Artifact(sha256="a" * 64, size=1),
+            setup=Setup(root="/srv/shop"),
+        )
+        await self.stage.catalog.releases.add(release, "ada")
+
+    async def start(self, version: str | None = "1.0", **options: Any) -> "Running":
+        """Start a deployment."""
+        if version:
+            await self.release(version)
+        handle = await self.stage.apollo.deploy(self.application, "prod", version, **options)
+        return self.running(handle.workflow_id)
+
+    async def deploy(self, version: str = "1.0", **options: Any) -> DeploymentResult:
+        """Deploy, and wait for the end."""
+        return await (await self.start(version, **options)).result()
+
+    async def deploy_approved(self, version: str = "1.0") -> DeploymentResult:
+        """Deploy to an environment that asks for approval."""
+        running = await self.start(version)
+        await running.until("awaiting")
+        await running.said.approve()
+        return await running.result()
+
+    def running(self, workflow_id: str) -> "Running":
+        """A deployment that was started some other way."""
+        return Running(self, DeploymentHandle(self.stage.apollo, workflow_id))
+
+    async def began(self, *hosts: str, phase: str = "forward") -> None:
+        """Wait until these hosts have begun their turns."""
+        await until(lambda: set(hosts) <= set(self.script.begun(phase)), f"{hosts} begin")
+
+    async def under_way(self, count: int) -> list[str]:
+        """Wait until so many turns are under way; whose."""
+        await until(lambda: len(self.script.running()) == count, f"{count} turns under way")
+        return self.script.running()
+
+
+@dataclass
+class Running:
+    """A deployment under way."""
+
+    play: Play
+    said: DeploymentHandle
+
+    @property
+    def id(self) -> str:
+        return self.said.workflow_id
+
+    @property
+    def handle(self) -> WorkflowHandle[Any, Any]:
+        return self.play.stage.client.get_workflow_handle(self.id)
+
+    def batch(self, wave: int = 1, number: int = 1, phase: str = "forward") -> str:
+        return names.batch_id(self.id, phase, wave, number)
+
+    async def result(self) -> DeploymentResult:
+        async with asyncio.timeout(PATIENCE * 2):
+            return await self.said.result()
+
+    async def stored(self) -> StoredDeployment:
+        found = await self.play.stage.catalog.deployments.by_workflow(self.id)
+        assert found is not None, "the deployment was not opened"
+        return found
+
+    async def until(self, state: str) -> StoredDeployment:
+        """Wait until the catalog shows this state."""
+        catalog = self.play.stage.catalog
+
+        async def shown() -> bool:
+            found = await catalog.deployments.by_workflow(self.id)
+            return found is not None and found.state == state
+
+        await until(shown, f"{self.id} is {state}")
+        return await self.stored()
+
+    async def audit(self) -> list[AuditEntry]:
+        """What was said to it, the oldest first, without its start."""
+        stored = await self.stored()
+        entries = await self.play.stage.catalog.audit.list(deployment=stored.uuid)
+        return [entry for entry in reversed(entries) if entry.action != "deploy"]
+
+    async def outcomes(self) -> dict[str, str]:
+        stored = await self.stored()
+        ends = await self.play.stage.catalog.turns.ends(stored.uuid)
+        return {end.host: str(end.outcome) for end in ends}
+
+    async def signal(self, name: str, *words: str) -> None:
+        """Signal as a person does, with the `temporal` program."""
+        await self.play.stage.temporal("workflow", "signal", "-w", self.id, "--name", name, *words)
+
+    async def describe(self) -> WorkflowExecutionDescription:
+        return await self.handle.describe()
+
+    async def events(self, workflow_id: str | None = None) -> list[HistoryEvent]:
+        handle = self.play.stage.client.get_workflow_handle(workflow_id or self.id)
+        return [event async for event in handle.fetch_history_events()]
+
+
+@dataclass
+class Stage:
+    """What all plays share."""
+
+    folder: Path
+    server: TemporalServer
+    client: Client
+    catalog: Catalog
+    apollo: Apollo
+    actors: Actors
+
+    async def play(
+        self,
+        hosts: int = 4,
+        locations: int = 2,
+        *,
+        labels: Callable[[int], dict[str, str]] = lambda _: {},
+        approval: bool = False,
+        application: str = "",
+        **strategy: Any,
+    ) -> Play:
+        """A new application with hosts `h1`, `h2` and so on, in the locations in turn."""
+        application = application or f"shop-{uuid4().hex[:8]}"
+        fleet = Fleet(
+            hosts=tuple(
+                Host(
+                    name=f"h{n}",
+                    location=LOCATIONS[(n - 1) % locations],
+                    address=f"10.0.0.{n % 250}",
+                    labels=labels(n),
+                )
+                for n in range(1, hosts + 1)
+            )
+        )
+        environment = Environment(
+            application=application,
+            name="prod",
+            fleet=fleet,
+            strategy=Strategy.model_validate({"waves": ["100%"], "max_unavailable": 1, **strategy}),
+            approval=approval,
+        )
+        await self.catalog.environments.apply(environment, ["prod"], "ada")
+        script = self.actors.scripts[application] = Script()
+        return Play(self, application, environment, script)
+
+    async def temporal(self, *arguments: str) -> str:
+        """Run the `temporal` program; what it says."""
+        process = await asyncio.create_subprocess_exec(
+            find_program("temporal"),
+            *arguments,
+            "--address",
+            self.server.address,
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.STDOUT,
+        )
+        out, _ = await process.communicate()
+        assert process.returncode == 0, out.decode()
+        return out.decode()
+
+
+async def until(condition: Callable[[], bool | Awaitable[bool]], what: str) -> None:
+    """Wait until it holds."""
+    deadline = time.monotonic() + PATIENCE
+    while True:
+        found = condition()
+        if found if isinstance(found, bool) else await found:
+            return
+        assert time.monotonic() < deadline, f"it never came about that {what}"
+        await asyncio.sleep(0.03)
+
+
+@asynccontextmanager
+async def open_stage(folder: Path) -> AsyncIterator[Stage]:
+    """A server, a catalog, and one worker for everything."""
+    settings = Settings(home=folder / "home", identity="ada")
+    actors = Actors()
+    async with TemporalServer(folder / "temporal") as server, Apollo.connect(settings) as apollo:
+        apollo._temporal = await Client.connect(
+            server.address, data_converter=pydantic_data_converter
+        )
+        client, catalog = apollo._temporal, apollo.catalog
+        store = FolderStore(settings.store_folder)
+        control = DeploymentActivities(catalog, store, client, timedelta(seconds=3))
+        async with (
+            Worker(
+                client,
+                task_queue=names.CONTROL_QUEUE,
+                workflows=WORKFLOWS,
+                activities=_activities(control),
+                max_concurrent_workflow_tasks=20,
+            ),
+            Worker(
+                client,
+                task_queue=names.HOSTS_QUEUE,
+                activities=[HostActivities(actors).turn],
+                max_concurrent_activities=500,
+            ),
+        ):
+            yield Stage(folder, server, client, catalog, apollo, actors)
+            for script in actors.scripts.values():
+                script.let_go()
+
+
+def _activities(control: DeploymentActivities) -> Sequence[Callable[..., Any]]:
+    """All that the control worker offers, as the workflows know them by name."""
+    found = [getattr(control, name) for name in dir(control) if not name.startswith("_")]
+    return [each for each in found if hasattr(each, "__temporal_activity_definition")]
+
+
+def failures(events: Sequence[HistoryEvent]) -> list[HistoryEvent]:
+    """Workflow tasks that failed: there must be none."""
+    return [e for e in events if e.event_type == EventType.EVENT_TYPE_WORKFLOW_TASK_FAILED]
