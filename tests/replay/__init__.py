@@ -1,0 +1,1 @@
+"""Histories of past versions, replayed by the workflows as they are now."""
