@@ -197,14 +197,15 @@ class Deployment(Controlled):
             self.batch = None
 
     def _batch_died(self, error: ChildWorkflowError, number: int) -> None:
-        cause = error.cause
+        cause: BaseException | None = error
+        while cause and not isinstance(cause, ApplicationError):
+            cause = cause.__cause__
         if isinstance(cause, ApplicationError) and cause.type == "LeaseLost":
             raise Ended("superseded", cause.message) from error
-        if isinstance(cause, ApplicationError | type(None)) and self.controls.stop is None:
-            self.controls.pause_itself(f"batch {number} failed: {cause}; resume begins it anew")
-        elif self.controls.stop is None:
+        if self.controls.stop is None:
+            what = "failed" if cause else "was ended from outside"
             self.controls.pause_itself(
-                f"batch {number} was ended from outside: {cause}; resume attaches to its turns"
+                f"batch {number} {what}: {cause or error.cause}; resume attaches to its turns"
             )
 
     @property

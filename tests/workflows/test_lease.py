@@ -175,36 +175,6 @@ async def test_the_lease_of_a_terminated_one_waits_for_its_batches(stage: Stage)
     assert {host for host, end in outcomes.items() if end == "updated"} == set(begun) | done
 
 
-async def test_turns_that_a_dead_deployment_had_begun_count_as_out_and_come_first(
-    stage: Stage,
-) -> None:
-    play = await stage.play(hosts=12, locations=2, max_unavailable="50%")
-    await play.deploy("1.0")
-    play.script.turns.clear()
-    play.script.hold("h3", "h8")
-    first = await play.start("1.1")
-    await until(lambda: len(play.script.turns) == 12, "all but two end")
-    await play.under_way(2)
-    await asyncio.sleep(0.5)
-    await first.handle.terminate()
-    await stage.client.get_workflow_handle(first.batch()).terminate()
-    play.script.turns.clear()
-
-    second = await play.start("1.2", if_busy="refuse")
-    await play.began("h3", "h8")
-    outcomes = await first.outcomes()
-    assert {host for host, end in outcomes.items() if end == "lost"} == {"h3", "h8"}
-    assert {host: end for host, end in outcomes.items() if end == "not_started"} == {}
-    again = [turn.host for turn in play.script.turns if turn.given.release == "1.2"]
-    assert set(again[:2]) == {"h3", "h8"}
-    await asyncio.sleep(0.3)
-    assert len(play.script.running()) <= 6
-    states = await stage.catalog.hosts.states(play.application, "prod")
-    assert states["h3"].serving == "lost"
-    play.script.let_go()
-    assert (await second.result()).state == "succeeded"
-
-
 async def test_a_host_that_was_being_tried_again_is_lost_too(stage: Stage) -> None:
     """Its first turn is recorded as unreachable; that of its second is not known."""
     play = await stage.play(hosts=4, max_unreachable="50%")

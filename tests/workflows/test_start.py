@@ -73,7 +73,6 @@ async def test_the_temporal_program_starts_one(stage: Stage) -> None:
         ({"application": "nobody", "environment": "nowhere", "release": "1.0"},),
         ({"application": "x" * 300, "environment": "../..", "release": "; rm -rf"},),
         ({"application": "a\x00b", "environment": "prod"},),
-        ({}, {}),
     ],
     ids=lambda arguments: str(arguments)[:40],
 )
@@ -95,7 +94,7 @@ async def test_what_is_missing_or_unknown_is_named(stage: Stage) -> None:
     assert await stage.catalog.deployments.list(play.application, "prod") == []
 
 
-@pytest.mark.parametrize("arguments", [(), ("nonsense",), ({},), ({}, {})], ids=str)
+@pytest.mark.parametrize("arguments", [("nonsense",), ({},)], ids=str)
 async def test_a_batch_started_by_hand_ends_too(stage: Stage, arguments: tuple[Any, ...]) -> None:
     handle = await start(stage, *arguments, name="Batch")
     assert await why(handle)
@@ -123,7 +122,7 @@ async def test_a_workflow_id_carries_one_deployment_only(stage: Stage) -> None:
         "Deployment", asked(play, release="2.0"), id=name, task_queue=names.CONTROL_QUEUE
     )
     assert f"{play.application}/prod#1" in await why(second)
-    assert play.script.begun() == ["h1", "h2", "h3", "h4"]
+    assert sorted(play.script.begun()) == ["h1", "h2", "h3", "h4"]
 
 
 async def test_a_reset_deployment_goes_on_with_its_number(stage: Stage) -> None:
