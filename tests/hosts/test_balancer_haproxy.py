@@ -157,8 +157,9 @@ async def test_a_socket_without_the_right_to_change_is_reported(tmp_path: Path) 
 
 
 def test_the_specification_chooses_the_balancer() -> None:
-    file = build_balancer(BalancerSpec.model_validate({"file": {"path": "up", "wait": "3s"}}))
-    assert (file.offline_file, file.wait) == ("up", timedelta(seconds=3))
+    given = {"drain": {"wait": "4s"}, "file": {"path": "up", "wait": "3s"}}
+    file = build_balancer(BalancerSpec.model_validate(given))
+    assert (file.offline_file, file.wait) == ("up", timedelta(seconds=4))
     spec = {"drain": {"wait": "7s"}, "haproxy": {"at": ["unix:/x"], "backends": ["shop"]}}
     haproxy = build_balancer(BalancerSpec.model_validate(spec))
     assert (haproxy.offline_file, haproxy.wait) == (None, timedelta(seconds=7))
