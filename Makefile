@@ -19,7 +19,9 @@ demo: $(READY) ## Three releases on twelve hosts under traffic, a worker killed 
 	$(BIN)/apollo demo
 
 test: $(READY) ## All tests; real parts that are not installed are skipped, unless APOLLO_REQUIRE names them
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest tests/unit tests/cli tests/docs tests/hosts
+	$(BIN)/python -m pytest tests/workflows tests/replay
+	$(BIN)/python -m pytest tests/e2e tests/chaos
 
 check: $(READY) ## Format, lint, types, imports
 	$(BIN)/ruff format --check .
