@@ -5,10 +5,10 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
-from temporalio.client import WorkflowExecutionStatus, WorkflowFailureError, WorkflowHandle
+from temporalio.client import WorkflowFailureError, WorkflowHandle
 
 from apollo import names
-from tests.support.stage import Play, Stage, failures, until
+from tests.support.stage import Play, Stage, failures
 
 
 async def start(
@@ -123,29 +123,3 @@ async def test_a_workflow_id_carries_one_deployment_only(stage: Stage) -> None:
     )
     assert f"{play.application}/prod#1" in await why(second)
     assert sorted(play.script.begun()) == ["h1", "h2", "h3", "h4"]
-
-
-async def test_a_reset_deployment_goes_on_with_its_number(stage: Stage) -> None:
-    play = await stage.play()
-    play.script.hold()
-    running = await play.start()
-    await play.under_way(2)
-    await stage.temporal(
-        "workflow", "reset", "-w", running.id, "--type", "FirstWorkflowTask", "--reason", "test"
-    )
-    await until(lambda: _status(running.handle, WorkflowExecutionStatus.RUNNING), "it runs again")
-    play.script.let_go()
-    await until(lambda: _ended(play, running.id), "it ends")
-    assert (await running.stored()).number == 1
-    assert set((await running.outcomes()).values()) == {"updated"}
-
-
-async def _status(handle: WorkflowHandle[Any, Any], status: WorkflowExecutionStatus) -> bool:
-    return (await handle.describe()).status is status
-
-
-async def _ended(play: Play, workflow_id: str) -> bool:
-    stored = await play.running(workflow_id).stored()
-    if stored.state == "paused":
-        await play.running(workflow_id).said.resume()
-    return stored.state.ended
