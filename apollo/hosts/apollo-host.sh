@@ -691,15 +691,17 @@ write_env() { # NAME TEXT
 }
 
 unpack() { # beside the running release; may begin anew
+  suspect=
   new=releases/$folder
   ! is_finished "$folder" || return 0
   if rm -rf "$new" && mkdir -p "$new" && tar -xzof ".apollo/cache/$artifact" -C "$new"; then
     lines_of shared link_shared && lines_of file write_file && lines_of manifest write_manifest &&
       sync_all && return
   else
-    rm -f ".apollo/cache/$artifact"
+    suspect=.apollo/cache/$artifact
   fi
-  free_kb
+  free_kb # before anything is given back, or a full disk would not look like one
+  rm -rf "$new" ${suspect:+"$suspect"}
   [ "$free" -gt 1024 ] || return 28
   return 1
 }
