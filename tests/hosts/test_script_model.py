@@ -43,6 +43,7 @@ class OneHost(RuleBasedStateMachine):
         self.fail = ""
         self.previous: str | None = None
         self.staged = self.vanished = False
+        self.unseen = ""
         self.boot = 0
         self.may_run: Counter[Key] = Counter()
         self.verdicts: dict[tuple[str, int], Verdict] = {}
@@ -73,7 +74,7 @@ class OneHost(RuleBasedStateMachine):
 
     def _open(self, release: Release, fail: str) -> None:
         self.target, self.fail = release, fail
-        self.vanished = False
+        self.vanished, self.unseen = False, ""
         answer = self.host.begin(release, self._hook("install"), redeploy=True)
         assert answer.error is None
         self.previous, self.staged = answer.previous, answer.staged
@@ -86,6 +87,7 @@ class OneHost(RuleBasedStateMachine):
     def activate(self) -> None:
         """Forward, as far as it goes."""
         job = self._activate()
+        self.unseen = ""
         answer = self.host.run("activate", job)
         self._check(answer)
         if self._decided():
@@ -102,6 +104,7 @@ class OneHost(RuleBasedStateMachine):
         """Back, which is decided for good."""
         self.reverting.add(self._turn())
         job = self._revert()
+        self.unseen = ""
         answer = self.host.run("revert", job)
         self._check(answer)
         failed = self.fail.startswith("undo")
@@ -177,7 +180,7 @@ class OneHost(RuleBasedStateMachine):
             connection.communicate()
         elif how == "runner":
             self.host.kill_runner()
-            self.vanished = True
+            self.vanished, self.unseen = True, step
         else:
             self._reboot()
             self.may_run[self._key(step)] += 1
@@ -246,6 +249,9 @@ class OneHost(RuleBasedStateMachine):
 
     def _reboot(self) -> None:
         self.boot += 1
+        if self.unseen:  # nobody saw that the runner was gone before the host went down
+            self.may_run[self._key(self.unseen)] += 1
+            self.vanished, self.unseen = False, ""
         (self.host.gate.parent / "boot").write_text(str(self.boot))
         self.host.reboot()
 
