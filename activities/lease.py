@@ -4,7 +4,9 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from temporalio.api.common.v1 import Payload
 from temporalio.api.enums.v1 import EventType
+from temporalio.api.history.v1 import HistoryEvent
 from temporalio.client import WorkflowExecutionStatus
 from temporalio.service import RPCError, RPCStatusCode
 
@@ -106,59 +108,65 @@ class LeaseKeeper:
     async def _bury(
         self, stored: StoredDeployment, rows: list[HostRow], batches: list[str]
     ) -> None:
-        """Turns that a dead deployment had begun and never recorded: their hosts count as out."""
+        """Record what a dead deployment had begun: turns without an end are lost."""
         for batch in batches:
-            for turn in await self._unfinished(batch):
+            for turn, end in await self._turns(batch):
                 row = next(
                     (r for r in rows if (r.host, r.phase) == (turn.host.name, turn.phase)), None
                 )
                 if row is None or row.turns >= turn.turn:
                     continue
-                record = TurnRecord(
-                    host=turn.host.name,
-                    turn=turn.turn,
-                    outcome=Outcome.LOST,
-                    error="ContactLost",
-                    step="turn",
-                    message=f"{turn.host.name}: {stored.label} was ended in the middle of its turn",
-                    left="unknown",
-                    hint="the next deployment takes this host first",
-                )
+                record = end or _lost(turn, stored.label)
                 await self.catalog.turns.record(stored.uuid, turn.phase, [record])
         detail = "its workflow was ended from outside; another deployment took the lease over"
         await self.catalog.deployments.end(stored.uuid, DeploymentState.ABORTED, detail)
 
-    async def _unfinished(self, batch: str) -> list[TurnInput]:
-        """The turns that a closed batch had scheduled and that have no end in its history."""
-        open_turns: dict[int, TurnInput] = {}
+    async def _turns(self, batch: str) -> list[tuple[TurnInput, TurnRecord | None]]:
+        """The turns that a closed batch had scheduled, with the ends that its history has."""
+        turns: dict[int, tuple[TurnInput, TurnRecord | None]] = {}
+        decode = self.client.data_converter.decode
         try:
             async for event in self.client.get_workflow_handle(batch).fetch_history_events():
                 if event.event_type == EventType.EVENT_TYPE_ACTIVITY_TASK_SCHEDULED:
                     scheduled = event.activity_task_scheduled_event_attributes
                     if scheduled.activity_id.startswith("turn:"):
-                        (turn,) = await self.client.data_converter.decode(
-                            list(scheduled.input.payloads), [TurnInput]
-                        )
-                        open_turns[event.event_id] = turn
-                elif event.event_type in _ENDS:
-                    open_turns.pop(_scheduled_id(event), None)
+                        (turn,) = await decode(list(scheduled.input.payloads), [TurnInput])
+                        turns[event.event_id] = turn, None
+                elif (end := _end(event)) and end[0] in turns:
+                    turn, _ = turns[end[0]]
+                    (record,) = await decode([end[1]], [TurnRecord])
+                    turns[end[0]] = turn, record
         except RPCError as error:
             if error.status is not RPCStatusCode.NOT_FOUND:
                 raise
-        return list(open_turns.values())
+        return list(turns.values())
 
 
-_ENDS = {
-    EventType.EVENT_TYPE_ACTIVITY_TASK_COMPLETED: "activity_task_completed_event_attributes",
-    EventType.EVENT_TYPE_ACTIVITY_TASK_FAILED: "activity_task_failed_event_attributes",
-    EventType.EVENT_TYPE_ACTIVITY_TASK_TIMED_OUT: "activity_task_timed_out_event_attributes",
-    EventType.EVENT_TYPE_ACTIVITY_TASK_CANCELED: "activity_task_canceled_event_attributes",
-}
+def _end(event: HistoryEvent) -> tuple[int, Payload] | None:
+    """Which scheduled activity ended in this event, with the payload of its record."""
+    if event.event_type == EventType.EVENT_TYPE_ACTIVITY_TASK_COMPLETED:
+        completed = event.activity_task_completed_event_attributes
+        number, found = completed.scheduled_event_id, completed.result.payloads
+    elif event.event_type == EventType.EVENT_TYPE_ACTIVITY_TASK_FAILED:
+        failed = event.activity_task_failed_event_attributes
+        details = failed.failure.application_failure_info.details
+        number, found = failed.scheduled_event_id, details.payloads
+    else:
+        return None
+    return (number, found[0]) if found else None
 
 
-def _scheduled_id(event: object) -> int:
-    kind = event.event_type  # type: ignore[attr-defined]
-    return int(getattr(event, _ENDS[kind]).scheduled_event_id)
+def _lost(turn: TurnInput, label: str) -> TurnRecord:
+    return TurnRecord(
+        host=turn.host.name,
+        turn=turn.turn,
+        outcome=Outcome.LOST,
+        error="ContactLost",
+        step="turn",
+        message=f"{turn.host.name}: {label} was ended in the middle of its turn",
+        left="unknown",
+        hint="the next deployment takes this host first",
+    )
 
 
 def _now_ms() -> int:

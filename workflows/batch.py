@@ -25,8 +25,8 @@ with workflow.unsafe.imports_passed_through():
     )
     from apollo.domain.status import Outcome
     from apollo.domain.turn import TurnRecord
+    from apollo.workflows.inputs import first_only, one_input
     from apollo.workflows.options import quick, turn_options
-    from apollo.workflows.signals import first_only
 
 RECORD_EVERY = timedelta(seconds=5)
 RECORD_AT_ONCE = 50
@@ -38,6 +38,7 @@ class Batch:
     """Gives each host its turn as lanes and capacity allow, and records how it ended."""
 
     @workflow.init
+    @one_input(least=1)
     def __init__(self, given: BatchInput) -> None:
         self._given = given
         self._rolling = Rolling(given, (), {})

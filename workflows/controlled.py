@@ -29,8 +29,8 @@ with workflow.unsafe.imports_passed_through():
     )
     from apollo.domain.status import DeploymentState
     from apollo.workflows.batch import Batch
+    from apollo.workflows.inputs import first_only
     from apollo.workflows.options import quick
-    from apollo.workflows.signals import first_only
 
 NO_WORD = RawValue(Payload())
 """What a signal without input is taken for."""

@@ -7,7 +7,11 @@ from typing import Any
 
 from temporalio import workflow
 from temporalio.common import SearchAttributeUpdate
-from temporalio.exceptions import ApplicationError, ChildWorkflowError
+from temporalio.exceptions import (
+    ApplicationError,
+    ChildWorkflowError,
+    WorkflowAlreadyStartedError,
+)
 
 with workflow.unsafe.imports_passed_through():
     from pydantic import ValidationError
@@ -32,6 +36,7 @@ with workflow.unsafe.imports_passed_through():
     from apollo.domain.status import DeploymentState
     from apollo.workflows.batch import Batch
     from apollo.workflows.controlled import Controlled
+    from apollo.workflows.inputs import one_input
     from apollo.workflows.options import quick, waiting
 
 CANCELLED = Control(reason="the workflow was cancelled")
@@ -51,6 +56,7 @@ class Deployment(Controlled):
     """Opens, waits for gates and lease, runs waves of batches, bakes, rolls back, closes."""
 
     @workflow.init
+    @one_input(least=0)
     def __init__(self, request: DeploymentRequest = DeploymentRequest()) -> None:
         super().__init__()
         self._request = request
@@ -180,13 +186,17 @@ class Deployment(Controlled):
             one_location=self.opened.one_location,
             paused=word.paused,
         )
-        child = await workflow.start_child_workflow(
-            Batch.run,
-            given,
-            id=names.batch_id(info.workflow_id, phase, wave, number),
-            static_summary=f"{self.opened.label} {phase}, wave {wave}, batch {number}",
-            parent_close_policy=workflow.ParentClosePolicy.REQUEST_CANCEL,
-        )
+        try:
+            child = await workflow.start_child_workflow(
+                Batch.run,
+                given,
+                id=names.batch_id(info.workflow_id, phase, wave, number),
+                static_summary=f"{self.opened.label} {phase}, wave {wave}, batch {number}",
+                parent_close_policy=workflow.ParentClosePolicy.REQUEST_CANCEL,
+            )
+        except WorkflowAlreadyStartedError:  # this run was reset; the one before left its batch
+            self.controls.pause_itself(f"batch {number} still ends its turns; resume after that")
+            return None
         self.begin_batch(child)
         try:
             return await child

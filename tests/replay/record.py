@@ -6,13 +6,22 @@ import tempfile
 from pathlib import Path
 
 from apollo.domain.status import Outcome
+from apollo.errors import ConnectFailed
 from apollo.settings import leave
-from tests.support.stage import Running, Stage, open_stage
+from tests.support.stage import Running, Stage, open_stage, until
 
 HISTORIES = Path(__file__).parent / "histories"
 
 
 async def record(stage: Stage) -> None:
+    """Every way in which a deployment may go that the workflows must go on understanding."""
+    await paused_and_rolled_back(stage)
+    await superseded(stage)
+    await gated(stage)
+    await attached(stage)
+
+
+async def paused_and_rolled_back(stage: Stage) -> None:
     """A deployment that is paused and resumed, and one that rolls back."""
     play = await stage.play(hosts=6, waves=[1, "100%"], application="shop")
     play.script.hold()
@@ -29,6 +38,61 @@ async def record(stage: Stage) -> None:
     running = await play.start("1.1")
     assert (await running.result()).state == "rolled_back"
     await keep(running, "rolled-back", [(1, "forward"), (2, "forward"), (1, "rollback")])
+
+
+async def superseded(stage: Stage) -> None:
+    """Stopped at the next host boundary by a newer deployment."""
+    play = await stage.play(hosts=6, application="superseded")
+    play.script.hold()
+    running = await play.start("1.0")
+    await play.under_way(2)
+    newer = await play.start("1.1", if_busy="supersede")
+
+    async def told() -> bool:
+        return "supersede" in [entry.action for entry in await running.audit()]
+
+    await until(told, "it is told")
+    play.script.let_go()
+    assert (await running.result()).state == "superseded"
+    assert (await newer.result()).state == "succeeded"
+    await keep(running, "superseded", [(1, "forward")])
+
+
+async def gated(stage: Stage) -> None:
+    """A bake, an approval by signal, a pace, and an unreachable host that is tried again."""
+    waves = [{"share": 1, "bake": "200ms"}, {"share": "100%", "approval": True}]
+    play = await stage.play(hosts=6, waves=waves, max_unreachable="50%", application="gated")
+    play.script.ends["h3"] = [ConnectFailed, Outcome.UPDATED]
+    running = await play.start("1.0")
+    await running.until("awaiting")
+    play.script.hold()
+    await running.signal("approve", "--input", '{"by": "ada"}')
+    await play.under_way(2)
+    await running.said.pace("2")
+    play.script.let_go()
+    assert (await running.result()).state == "succeeded"
+    await keep(running, "gated", [(1, "forward"), (2, "forward")])
+
+
+async def attached(stage: Stage) -> None:
+    """Paused as its batch was terminated, resumed, and then cancelled."""
+    play = await stage.play(hosts=6, application="attached")
+    play.script.hold()
+    running = await play.start("1.0")
+    await play.under_way(2)
+    await stage.client.get_workflow_handle(running.batch()).terminate()
+    await running.until("paused")
+    await running.said.resume()
+    await until(lambda: len(play.script.turns) >= 4, "its turns are taken up")
+    await running.handle.cancel()
+    await until(lambda: _heard(running), "it is told")
+    play.script.let_go()
+    assert (await running.result()).state == "aborted"
+    await keep(running, "attached", [(1, "forward")])
+
+
+async def _heard(running: Running) -> bool:
+    return "abort" in [entry.action for entry in await running.audit()]
 
 
 async def keep(running: Running, name: str, batches: list[tuple[int, str]]) -> None:

@@ -31,6 +31,11 @@ async def test_a_recorded_history_is_replayed(path: Path) -> None:
     await replayer().replay_workflow(read(path))
 
 
+@pytest.mark.parametrize("path", HISTORIES, ids=lambda path: path.stem)
+def test_a_history_is_small(path: Path) -> None:
+    assert path.stat().st_size < 300_000
+
+
 async def test_a_history_that_differs_is_noticed() -> None:
     """The control: a batch that never loaded its hosts is not what the code does."""
     path = next(path for path in HISTORIES if path.stem.endswith(".batch"))
@@ -39,4 +44,4 @@ async def test_a_history_that_differs_is_noticed() -> None:
 
 
 def test_there_are_histories() -> None:
-    assert len(HISTORIES) >= 7
+    assert len(HISTORIES) >= 14

@@ -14,6 +14,7 @@ from temporalio.api.enums.v1 import EventType
 from temporalio.api.history.v1 import HistoryEvent
 from temporalio.client import Client, WorkflowExecutionDescription, WorkflowHandle
 from temporalio.contrib.pydantic import pydantic_data_converter
+from temporalio.exceptions import ApplicationError
 from temporalio.worker import Worker
 
 from apollo import errors, names
@@ -66,6 +67,8 @@ class Script:
     held: set[str] = field(default_factory=set)
     """Hosts (or `*`) whose turns wait until they are let go."""
     turns: list[Turn] = field(default_factory=list)
+    bugs: set[str] = field(default_factory=set)
+    """Hosts on which the worker itself fails."""
 
     def fail(self, *hosts: str, end: End = Outcome.REVERTED) -> None:
         for host in hosts:
@@ -125,6 +128,8 @@ class Actors:
         turn = Turn(given, time.monotonic())
         script.turns.append(turn)
         try:
+            if given.host.name in script.bugs:
+                raise ApplicationError("a bug", type="KeyError", non_retryable=True)
             end = script.end(given)
             footing.step, footing.drained = "drain", isinstance(end, Outcome)
             await asyncio.sleep(script.seconds)
@@ -377,3 +382,9 @@ def _activities(control: DeploymentActivities) -> Sequence[Callable[..., Any]]:
 def failures(events: Sequence[HistoryEvent]) -> list[HistoryEvent]:
     """Workflow tasks that failed: there must be none."""
     return [e for e in events if e.event_type == EventType.EVENT_TYPE_WORKFLOW_TASK_FAILED]
+
+
+def scheduled(events: Sequence[HistoryEvent]) -> list[str]:
+    """The hosts whose turns were scheduled, in order."""
+    ids = [event.activity_task_scheduled_event_attributes.activity_id for event in events]
+    return [name.split(":")[1] for name in ids if name.startswith("turn:")]

@@ -7,7 +7,7 @@ import pytest
 
 from apollo.domain.status import Outcome
 from apollo.errors import ConnectFailed
-from tests.support.stage import Play, Running, Stage, until
+from tests.support.stage import Play, Running, Stage, scheduled, until
 
 
 async def busy(stage: Stage, **strategy: Any) -> tuple[Play, Running]:
@@ -173,6 +173,36 @@ async def test_the_lease_of_a_terminated_one_waits_for_its_batches(stage: Stage)
     assert (stored.state, stored.ended_at is None) == ("aborted", False)
     outcomes = await first.outcomes()
     assert {host for host, end in outcomes.items() if end == "updated"} == set(begun) | done
+
+
+async def test_turns_that_a_dead_deployment_had_begun_count_as_out_and_come_first(
+    stage: Stage,
+) -> None:
+    """Those that had ended are what they ended as, though nobody had recorded it."""
+    play = await stage.play(hosts=12, max_unavailable="50%")
+    await play.deploy("1.0")
+    play.script.turns.clear()
+    play.script.hold("h3", "h8")
+    first = await play.start("1.1")
+    await until(lambda: len(play.script.turns) == 12, "all have begun")
+    await play.under_way(2)
+    await asyncio.sleep(0.5)
+    await first.handle.terminate()
+    await stage.client.get_workflow_handle(first.batch()).terminate()
+    play.script.turns.clear()
+
+    second = await play.start("1.2", if_busy="refuse")
+    await play.began("h3", "h8")
+    outcomes = await first.outcomes()
+    assert {host for host, end in outcomes.items() if end == "lost"} == {"h3", "h8"}
+    assert {end for host, end in outcomes.items() if host not in ("h3", "h8")} == {"updated"}
+    again = scheduled(await second.events(second.batch()))
+    assert set(again[:2]) == {"h3", "h8"}
+    assert len(again) <= 6
+    states = await stage.catalog.hosts.states(play.application, "prod")
+    assert states["h3"].serving == "lost"
+    play.script.let_go()
+    assert (await second.result()).state == "succeeded"
 
 
 async def test_a_host_that_was_being_tried_again_is_lost_too(stage: Stage) -> None:

@@ -1,14 +1,16 @@
 """Starting `Deployment` without Apollo's client: each start ends or runs, none fails for ever."""
 
 import asyncio
+import contextlib
 from typing import Any
 from uuid import uuid4
 
 import pytest
-from temporalio.client import WorkflowFailureError, WorkflowHandle
+from temporalio.client import WorkflowExecutionStatus, WorkflowFailureError, WorkflowHandle
 
 from apollo import names
-from tests.support.stage import Play, Stage, failures
+from apollo.errors import Refused
+from tests.support.stage import Play, Stage, failures, until
 
 
 async def start(
@@ -73,6 +75,7 @@ async def test_the_temporal_program_starts_one(stage: Stage) -> None:
         ({"application": "nobody", "environment": "nowhere", "release": "1.0"},),
         ({"application": "x" * 300, "environment": "../..", "release": "; rm -rf"},),
         ({"application": "a\x00b", "environment": "prod"},),
+        ({}, {}),
     ],
     ids=lambda arguments: str(arguments)[:40],
 )
@@ -94,7 +97,7 @@ async def test_what_is_missing_or_unknown_is_named(stage: Stage) -> None:
     assert await stage.catalog.deployments.list(play.application, "prod") == []
 
 
-@pytest.mark.parametrize("arguments", [("nonsense",), ({},)], ids=str)
+@pytest.mark.parametrize("arguments", [(), ("nonsense",), ({},), ({}, {})], ids=str)
 async def test_a_batch_started_by_hand_ends_too(stage: Stage, arguments: tuple[Any, ...]) -> None:
     handle = await start(stage, *arguments, name="Batch")
     assert await why(handle)
@@ -123,3 +126,33 @@ async def test_a_workflow_id_carries_one_deployment_only(stage: Stage) -> None:
     )
     assert f"{play.application}/prod#1" in await why(second)
     assert sorted(play.script.begun()) == ["h1", "h2", "h3", "h4"]
+
+
+async def test_a_reset_deployment_goes_on_with_its_number(stage: Stage) -> None:
+    """The batch of the run before still ends its turns: the new run says so and waits."""
+    play = await stage.play()
+    play.script.hold()
+    running = await play.start()
+    await play.under_way(2)
+    await stage.temporal(
+        "workflow", "reset", "-w", running.id, "--type", "FirstWorkflowTask", "--reason", "test"
+    )
+    await until(lambda: _status(running.handle, WorkflowExecutionStatus.RUNNING), "it runs again")
+    stored = await running.until("paused")
+    assert stored.detail == "batch 1 still ends its turns; resume after that"
+    play.script.let_go()
+    await until(lambda: _ended(play, running.id), "it ends")
+    assert (await running.stored()).number == 1
+    assert set((await running.outcomes()).values()) == {"updated"}
+
+
+async def _status(handle: WorkflowHandle[Any, Any], status: WorkflowExecutionStatus) -> bool:
+    return (await handle.describe()).status is status
+
+
+async def _ended(play: Play, workflow_id: str) -> bool:
+    stored = await play.running(workflow_id).stored()
+    if stored.state == "paused":
+        with contextlib.suppress(Refused):  # it may just have gone on
+            await play.running(workflow_id).said.resume()
+    return stored.state.ended
