@@ -26,3 +26,8 @@ def deployment_id(application: str, environment: str, request: str) -> str:
 def batch_id(deployment: str, phase: str, wave: int, batch: int) -> str:
     """The workflow id of a batch."""
     return f"{deployment}/{phase}/{wave}/batch/{batch}"
+
+
+def promotion_id(application: str, release: str) -> str:
+    """The workflow id of a promotion."""
+    return f"promotion/{application}/{release}"

@@ -19,6 +19,14 @@ class DeploymentRequest(Wire):
     release: str | None = None
     limit: str | None = None
     redeploy: bool = False
+    only: Literal["outdated"] | None = None
+    """`outdated`: the sync of new and returned hosts; the release is the current one."""
+    restart: bool = False
+    """Stop and start what each host runs; no release changes."""
+    override: str = ""
+    """Why gates and windows are opened for this deployment; empty: they are not."""
+    approved: str = ""
+    """Who approved it before it started, in a promotion: its first gate is then open."""
     if_busy: Literal["refuse", "wait", "supersede"] = "refuse"
     by: str = ""
     reason: str = ""
