@@ -2,6 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
+SIDE_BY_SIDE := --numprocesses 2 --dist loadfile
 
 .PHONY: help demo test check format lock
 
@@ -19,8 +20,8 @@ demo: $(READY) ## Three releases on twelve hosts under traffic, a worker killed 
 	$(BIN)/apollo demo
 
 test: $(READY) ## All tests; real parts that are not installed are skipped, unless APOLLO_REQUIRE names them
-	$(BIN)/python -m pytest tests/unit tests/cli tests/docs tests/hosts
-	$(BIN)/python -m pytest tests/workflows tests/replay
+	$(BIN)/python -m pytest $(SIDE_BY_SIDE) tests/unit tests/cli tests/docs tests/hosts
+	$(BIN)/python -m pytest $(SIDE_BY_SIDE) tests/workflows tests/replay
 	$(BIN)/python -m pytest tests/e2e tests/chaos
 
 check: $(READY) ## Format, lint, types, imports

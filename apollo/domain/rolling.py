@@ -27,7 +27,7 @@ class Rolling:
         self._allowance: Allowance = given.allowance
         self._paused = given.paused
         self._stopped = False
-        self._tried_again = False
+        self._tried_again: dict[str, None] = {}
         self.unrecorded: list[TurnRecord] = []
         self.moves = 0
         """Rises with every change: what the workflow waits for."""
@@ -135,20 +135,17 @@ class Rolling:
     def _try_unreachable_again(self) -> bool:
         """At the end of its wave, or when nothing can go on: each unreachable host once more."""
         again = self._to_try_again()
-        if not again:
-            return False
-        self._tried_again = True
+        self._tried_again |= dict.fromkeys(again)
         for name in again:
             turn = self._turns[name]
             self._turns[name] = turn.model_copy(update={"turn": turn.turn + 1, "was_out": True})
             self._pending[name] = None
             del self._ended[name]
-        return True
+        return bool(again)
 
     def _to_try_again(self) -> list[str]:
-        if self._tried_again:
-            return []
-        return [n for n, r in self._ended.items() if r.outcome is Outcome.UNREACHABLE]
+        away = [n for n, r in self._ended.items() if r.outcome is Outcome.UNREACHABLE]
+        return [name for name in away if name not in self._tried_again]
 
     def _pending_locations(self) -> tuple[str, ...]:
         return tuple(dict.fromkeys(self._turns[name].host.location for name in self._pending))

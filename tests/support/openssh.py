@@ -169,7 +169,7 @@ def openssh_fleet(
         program(needed)
     if os.geteuid() != 0:
         pytest.skip("hosts out of namespaces need root")
-    token, net = secrets.token_hex(3), secrets.randbelow(100) + 100
+    token, net = secrets.token_hex(3), _free_net()
     folder.mkdir(parents=True, exist_ok=True)
     run("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(folder / "id"))
     hosts: dict[str, OpenSshHost] = {}
@@ -183,3 +183,9 @@ def openssh_fleet(
     finally:
         for host in hosts.values():
             host.remove()
+
+
+def _free_net() -> int:
+    """The second number of addresses that no other fleet on this machine has."""
+    taken = run("ip", "-4", "-oneline", "addr")
+    return secrets.choice([net for net in range(100, 200) if f" 10.{net}." not in taken])

@@ -250,7 +250,7 @@ class Stubborn(Rolling):
     """The control: it tries unreachable hosts again and again."""
 
     def begin(self) -> list[HostTurn]:
-        self._tried_again = False
+        self._tried_again = {}
         return super().begin()
 
 
@@ -292,6 +292,18 @@ def test_a_host_that_is_unreachable_while_paused_is_tried_again_after_the_pause(
     assert not rolling.finished
     rolling.control(BatchControl(paused=False))
     assert [each.turn for each in rolling.begin()] == [2]
+
+
+def test_who_becomes_unreachable_after_the_others_were_tried_again_is_tried_again_too() -> None:
+    rolling = Rolling(batch(1), [turn(0), turn(3)], {})
+    begun: list[tuple[str, int]] = []
+    for outcome in (Outcome.UNREACHABLE, Outcome.UPDATED, Outcome.UNREACHABLE, Outcome.UPDATED):
+        (each,) = rolling.begin()
+        begun.append((each.host.name, each.turn))
+        end(rolling, each, outcome)
+    assert begun == [("h0", 1), ("h0", 2), ("h3", 1), ("h3", 2)]
+    assert rolling.begin() == []
+    assert rolling.result().unreachable == 0
 
 
 def test_a_grant_without_failures_left_is_used_up_by_the_first() -> None:
