@@ -33,6 +33,7 @@ from apollo.domain.setup import Setup
 from apollo.domain.status import Outcome
 from apollo.domain.strategy import Strategy
 from apollo.domain.turn import TurnInput, TurnRecord
+from apollo.domain.windows import parse_window
 from apollo.local.process import find_program
 from apollo.local.temporal import TemporalServer
 from apollo.ports import Footing
@@ -306,6 +307,7 @@ class Stage:
         *,
         labels: Callable[[int], dict[str, str]] = lambda _: {},
         approval: bool = False,
+        windows: Sequence[str] = (),
         application: str = "",
         **strategy: Any,
     ) -> Play:
@@ -328,6 +330,7 @@ class Stage:
             fleet=fleet,
             strategy=Strategy.model_validate({"waves": ["100%"], "max_unavailable": 1, **strategy}),
             approval=approval,
+            windows=tuple(map(parse_window, windows)),
         )
         await self.catalog.environments.apply(environment, ["prod"], "ada")
         script = self.actors.scripts[application] = Script()
