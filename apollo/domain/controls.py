@@ -104,9 +104,10 @@ class Controls:
         return None
 
 
-def held_by_windows(detail: str) -> bool:
+def held_by_windows(state: DeploymentState, detail: str) -> bool:
     """Whether a deployment that says this is held by its windows, and by nobody else."""
-    return detail.startswith((OUTSIDE, CLOSED))
+    held = state in (DeploymentState.AWAITING, DeploymentState.PAUSED)
+    return held and detail.startswith((OUTSIDE, CLOSED))
 
 
 def pace_refusal(word: PaceControl) -> str | None:

@@ -88,7 +88,7 @@ def _cell(counts: LocationCounts | None) -> str:
 
 
 def _words(state: DeploymentState, detail: str) -> list[str]:
-    if held_by_windows(detail):
+    if held_by_windows(state, detail):
         return ["`pause`", "`abort`", "`rollback`"]
     if state is DeploymentState.PAUSED:
         return ["`resume`", "`abort`", "`rollback`"]

@@ -17,6 +17,8 @@ EXAMPLE = '"MON-THU 09:00-16:00 Europe/Amsterdam"'
 AHEAD = timedelta(days=400)
 """How far a change is looked for: a whole year of daylight-saving changes, and some weeks."""
 
+_LONGEST = 40
+"""Characters of a zone's name that are compared with known ones."""
 _DAY = timedelta(days=1)
 _SECOND = timedelta(seconds=1)
 _MIDNIGHT = 24 * 60
@@ -29,7 +31,7 @@ class NotAWindow(ValueError):
     """A text that is no window: what was expected, what was found, what to write."""
 
     def __init__(self, expected: str, found: str, hint: str) -> None:
-        super().__init__(f"expected {expected}; found {found}; {hint}")
+        super().__init__(f"expected {expected}; found {found[:200]}; {hint}")
         self.expected = expected
         self.found = found
         self.hint = hint
@@ -138,7 +140,7 @@ def _read(value: Any) -> Any:
         return parse_window(value)
     if isinstance(value, Window):
         return value
-    raise NotAWindow(FORM, f"{value!r}"[:80], f"write it such as {EXAMPLE}")
+    raise NotAWindow(FORM, f"a {type(value).__name__}", f"write it such as {EXAMPLE}")
 
 
 WindowText = Annotated[
@@ -229,12 +231,18 @@ def _zone(name: str) -> str:
             raise ValueError(name)
         ZoneInfo(name)
     except (KeyError, ValueError, OSError):
-        known = filter(_ZONE.fullmatch, available_timezones())
-        near = difflib.get_close_matches(name, list(known), n=1, cutoff=0.6)
-        meant = f"did you mean {near[0]}? " if near else ""
+        near = _like(name[:_LONGEST])
+        meant = f"did you mean {near[0]}? if not, " if near else ""
         hint = f"{meant}write an IANA name such as Europe/Amsterdam, America/New_York or UTC"
         raise NotAWindow("the IANA name of a time zone", f"{name!r}", hint) from None
     return name
+
+
+def _like(name: str) -> list[str]:
+    """Zones with this city, or with nearly this name; `CEST` must not become `EST`."""
+    known = sorted(zone for zone in available_timezones() if "/" in zone)
+    same = [zone for zone in known if zone.lower().endswith(f"/{name.lower()}")]
+    return same or difflib.get_close_matches(name, known, n=1, cutoff=0.8)
 
 
 def _clock(minute: int) -> str:
