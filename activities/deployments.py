@@ -14,6 +14,7 @@ from apollo.activities.lease import LeaseKeeper
 from apollo.catalog.records import HostRow, NewDeployment, StoredDeployment
 from apollo.domain.budget import Ended, end_state
 from apollo.domain.capacity import allowance
+from apollo.domain.deployment import DeploymentRequest
 from apollo.domain.environment import Environment
 from apollo.domain.fleet import Host
 from apollo.domain.plan import HostState
@@ -33,10 +34,13 @@ from apollo.domain.rollout import (
     RollbackPlan,
     StateInput,
     WaveOutline,
+    WindowsInput,
+    WindowsLook,
 )
 from apollo.domain.setup import Setup
 from apollo.domain.status import Outcome, Serving
 from apollo.domain.turn import longest_turn
+from apollo.domain.windows import change_text, standing
 from apollo.errors import ApolloError, Refused, Unavailable
 from apollo.planning import Prepared, prepare
 
@@ -106,16 +110,8 @@ class DeploymentActivities:
         for manifest in {m.digest: m for m in prepared.manifests.values()}.values():
             await self.store.put_bytes(manifest.canonical())
         stored = known or await self._number(given, prepared)
-        await self.catalog.audit.add(
-            "deploy",
-            by=request.by,
-            application=request.application,
-            environment=request.environment,
-            deployment=stored.uuid,
-            reason=request.reason,
-            control="deploy",
-        )
-        opened = _opened(stored, prepared, self.takeover)
+        await self._audit_start(stored, request)
+        opened = _opened(stored, prepared, request, self.takeover)
         plan = prepared.plan.hosts
         summary = opened.model_dump(mode="json")
         first = await self.catalog.plans.store(
@@ -126,6 +122,20 @@ class DeploymentActivities:
                 (await self.catalog.deployments.by_uuid(stored.uuid)).plan
             )
         return opened
+
+    @activity.defn
+    @explained
+    async def look_at_windows(self, given: WindowsInput) -> WindowsLook:
+        """Whether the windows that the deployment was planned with are open, and until when."""
+        stored = await self.catalog.deployments.by_uuid(given.deployment)
+        place = stored.application, stored.environment
+        applied = await self.catalog.environments.get(*place, stored.revision)
+        windows = applied.environment.windows
+        found = standing(windows, given.now)
+        then = change_text(windows, standing(windows, found.until)) if found.until else ""
+        return WindowsLook(
+            open=found.open, until=found.until, change=change_text(windows, found), then=then
+        )
 
     @activity.defn
     @explained
@@ -259,6 +269,24 @@ class DeploymentActivities:
             detail=ended.detail,
         )
 
+    async def _audit_start(self, stored: StoredDeployment, request: DeploymentRequest) -> None:
+        """Who asked for it, who opened its gates beforehand, and why."""
+        words = [("deploy", request.by, request.reason)]
+        if request.approved:
+            words.append(("approve", request.approved, "approved before it started"))
+        if request.overrides:
+            words.append(("override", request.by, request.override))
+        for action, by, reason in words:
+            await self.catalog.audit.add(
+                action,
+                by=by,
+                application=request.application,
+                environment=request.environment,
+                deployment=stored.uuid,
+                reason=reason,
+                control="deploy" if action == "deploy" else f"{action} at the start",
+            )
+
     async def _number(self, given: OpenInput, prepared: Prepared) -> StoredDeployment:
         request = given.request
         return await self.catalog.deployments.open(
@@ -278,9 +306,11 @@ class DeploymentActivities:
         )
 
 
-def _opened(stored: StoredDeployment, prepared: Prepared, takeover: timedelta) -> Opened:
+def _opened(
+    stored: StoredDeployment, prepared: Prepared, request: DeploymentRequest, takeover: timedelta
+) -> Opened:
     plan, strategy = prepared.plan, prepared.environment.strategy
-    balancer = prepared.environment.balancer
+    balancer, gated = prepared.environment.balancer, not request.overrides
     limits = [longest_turn(m, balancer) for m in prepared.manifests.values()]
     return Opened(
         deployment=stored.uuid,
@@ -296,7 +326,7 @@ def _opened(stored: StoredDeployment, prepared: Prepared, takeover: timedelta) -
                 hosts=wave.hosts,
                 batches=wave.batches,
                 bake=wave.bake,
-                approval=wave.approval,
+                approval=wave.approval and gated,
             )
             for wave in plan.waves
         ),
@@ -304,7 +334,9 @@ def _opened(stored: StoredDeployment, prepared: Prepared, takeover: timedelta) -
         failures_allowed=plan.failures_allowed,
         unreachable_allowed=plan.unreachable_allowed,
         on_failure=strategy.on_failure,
-        approval=prepared.environment.approval,
+        approval=prepared.environment.approval and gated and not request.approved,
+        windows=bool(prepared.environment.windows) and gated,
+        override=request.override.strip(),
         one_location=strategy.spread == "one_location_at_a_time",
         turn_limit=max(limits, default=timedelta(hours=1)),
         takeover=takeover,

@@ -126,11 +126,15 @@ class Apollo:
         *,
         limit: str | None = None,
         redeploy: bool = False,
+        override: str = "",
         if_busy: Literal["refuse", "wait", "supersede"] = "refuse",
         reason: str = "",
         request: str | None = None,
     ) -> "DeploymentHandle":
-        """Start a deployment. The same `request` starts the same deployment only once."""
+        """Start a deployment. The same `request` starts the same deployment only once.
+
+        `override` says why it keeps to no window and waits for no approval.
+        """
         client = await self.temporal()
         given = DeploymentRequest(
             application=application,
@@ -138,6 +142,7 @@ class Apollo:
             release=release,
             limit=limit,
             redeploy=redeploy,
+            override=override,
             if_busy=if_busy,
             by=self.settings.who,
             reason=reason,

@@ -74,6 +74,7 @@ def _control_worker(client: Client, control: DeploymentActivities, settings: Set
         workflows=WORKFLOWS,
         activities=[
             control.open,
+            control.look_at_windows,
             control.await_lease,
             control.load_batch,
             control.record,

@@ -173,7 +173,7 @@ class Controlled:
         """What a batch must know: whether to hold, whether to stop, at which pace."""
         sizes = self.opened.locations
         return BatchControl(
-            paused=self.controls.paused,
+            paused=self.controls.held,
             stop=self.controls.stop is not None and not self._rolling_back(),
             allowance=allowance(parse_share(self.pace), sizes) if self.pace else None,
         )
@@ -211,7 +211,8 @@ class Controlled:
             controls.approve()
         elif action in ("abort", "rollback", "supersede"):
             controls.end(action, reason)  # type: ignore[arg-type]
-        return f"{action}: {controls.state}"
+        still = f": {controls.says}" if controls.outside else ""
+        return f"{action}: {controls.state}{still}"
 
     def _audit(self, action: str, word: Control, control: str, detail: str) -> None:
         self._audits.append(
@@ -236,7 +237,7 @@ class Controlled:
         return told and not self._audits and self._shown == self._state()
 
     def _state(self) -> tuple[DeploymentState, str]:
-        return self.controls.state, self.controls.detail
+        return self.controls.state, self.controls.says
 
     async def _tell_batch(self) -> None:
         word, batch = self.word_for_batch(), self.batch

@@ -38,6 +38,7 @@ with workflow.unsafe.imports_passed_through():
     from apollo.workflows.controlled import Controlled
     from apollo.workflows.inputs import one_input
     from apollo.workflows.options import quick, waiting
+    from apollo.workflows.windows import Watch
 
 CANCELLED = Control(reason="the workflow was cancelled")
 
@@ -63,6 +64,7 @@ class Deployment(Controlled):
         self._granted_ms = 0
         self._unreachable = 0
         self._unreachable_accepted = 0
+        self._watch: Watch | None = None
 
     @workflow.run
     async def run(self, request: DeploymentRequest = DeploymentRequest()) -> DeploymentResult:
@@ -80,6 +82,8 @@ class Deployment(Controlled):
         await self._open()
         courier = asyncio.create_task(self.carry_words())
         ending, detail = await _until_end(self._forward())
+        if self._watch:
+            self._watch.end()
         if ending == "failed" and self.opened.on_failure == "halt":
             ending = "halted"
         elif ending in ("failed", "rolled_back"):
@@ -122,6 +126,8 @@ class Deployment(Controlled):
     async def _forward(self) -> Ending:
         if self.opened.approval:
             await self._pass_gate("the deployment")
+        if self.opened.windows:
+            await self._enter_windows()
         await self._take_lease()
         for wave in self.opened.waves:
             if wave.approval:
@@ -149,7 +155,7 @@ class Deployment(Controlled):
         """Run a batch until none of its hosts is pending, holding whenever a person must look."""
         while True:
             await workflow.wait_condition(
-                lambda: not self.controls.paused or self.controls.stop is not None
+                lambda: not self.controls.held or self.controls.stop is not None
             )
             self._raise_if_stopped()
             result = await self._one_batch(phase, wave, number, allowance)
@@ -271,6 +277,17 @@ class Deployment(Controlled):
             lambda: gate in controls.approved or controls.stop is not None
         )
         controls.gate, controls.detail = "", ""
+        self._raise_if_stopped()
+
+    async def _enter_windows(self) -> None:
+        """Return while windows are open; from now on they are watched."""
+        controls = self.controls
+        self._watch = watch = Watch(controls, self.opened.deployment)
+        watch.begin()
+        await workflow.wait_condition(lambda: watch.looked or controls.stop is not None)
+        if controls.closed:
+            controls.base = DeploymentState.AWAITING
+        await workflow.wait_condition(lambda: not controls.closed or controls.stop is not None)
         self._raise_if_stopped()
 
     async def _take_lease(self) -> None:

@@ -7,6 +7,7 @@ from cyclopts import Parameter
 
 from apollo.cli.options import Json
 from apollo.cli.render.terminal import columns, count, show, show_json, talk
+from apollo.cli.render.windows import windows_text
 from apollo.domain.environment import Environment
 from apollo.files.environment import resolve
 from apollo.files.mistakes import InvalidFiles
@@ -38,7 +39,9 @@ def check(file: File = Path("."), /, *, json: Json = False) -> int:
 def _row(environment: Environment) -> tuple[str, ...]:
     fleet = environment.fleet
     places = fleet.locations()
-    return environment.name, count(len(fleet.hosts), "host"), f"in {', '.join(places)}"
+    row = environment.name, count(len(fleet.hosts), "host"), f"in {', '.join(places)}"
+    windows = windows_text(environment)
+    return (*row, f"windows {windows}") if windows else row
 
 
 def _document(project: Project, environments: list[Environment]) -> dict[str, object]:

@@ -12,6 +12,7 @@ from apollo.cli.build import release_working_tree
 from apollo.cli.differences import difference
 from apollo.cli.following import follow, opened
 from apollo.cli.links import temporal_link
+from apollo.cli.misuse import Misused
 from apollo.cli.options import Env, JsonLines, Limit, Reason, Redeploy, Yes
 from apollo.cli.places import Place, environment_of, project_of
 from apollo.cli.render.differences import render_difference
@@ -20,6 +21,7 @@ from apollo.cli.render.terminal import on_terminal, show_json, talk
 from apollo.cli.session import connected
 from apollo.client import Apollo, DeploymentHandle
 from apollo.errors import Refused
+from apollo.files.mistakes import one_line
 from apollo.files.project import Project
 
 _DIRTY = re.compile(r"-dirty\.[0-9a-f]{8}$")
@@ -29,6 +31,10 @@ Version = Annotated[
 IfBusy = Annotated[
     Literal["refuse", "wait", "supersede"],
     Parameter(help="When another deployment is changing hosts.", show_default=True),
+]
+Override = Annotated[
+    str | None,
+    Parameter(help="Why it keeps to no window and waits for no approval; for the audit."),
 ]
 Detach = Annotated[bool, Parameter(help="Start it and leave.")]
 Apply = Annotated[bool, Parameter(name="--apply", help="Apply the files here first.")]
@@ -41,6 +47,7 @@ class _Wish:
     place: Place
     limit: str | None
     redeploy: bool
+    override: str
     reason: str
     yes: bool
     apply: bool
@@ -53,6 +60,7 @@ async def deploy(
     *,
     limit: Limit = None,
     redeploy: Redeploy = False,
+    override: Override = None,
     if_busy: IfBusy = "refuse",
     reason: Reason = "",
     detach: Detach = False,
@@ -61,8 +69,8 @@ async def deploy(
     json: JsonLines = False,
 ) -> int:
     """Deploy a release and watch it."""
-    wish = _Wish(environment_of(env), limit, redeploy, reason, yes, apply)
-    place = wish.place
+    place = environment_of(env)
+    wish = _Wish(place, limit, redeploy, _why(override), reason, yes, apply)
     project = project_of(place)
     _check_stage(project, place, release)
     async with connected() as apollo:
@@ -75,12 +83,19 @@ async def deploy(
             version,
             limit=limit,
             redeploy=redeploy,
+            override=wish.override,
             if_busy=if_busy,
             reason=reason,
         )
         if detach:
             return await _leave(handle, place, json)
         return await follow(handle, place, json=json)
+
+
+def _why(override: str | None) -> str:
+    if override is not None and not override.strip():
+        raise Misused("--override needs a reason", hint='write --override "the site is down"')
+    return (override or "").strip()
 
 
 def _check_stage(project: Project | None, place: Place, release: str) -> None:
@@ -138,6 +153,8 @@ async def _agree(apollo: Apollo, wish: _Wish, version: str) -> None:
         redeploy=wish.redeploy,
     )
     talk(*render_plan(prepared), "")
+    if wish.override:
+        talk(f"It keeps to no window and waits for no approval: {one_line(wish.override)}")
     question = f"Deploy {prepared.release.version} to {place.label}?"
     if not agreed(question, yes=wish.yes):
         raise Refused("nothing was deployed")

@@ -1,4 +1,4 @@
-"""What people have said to a running deployment, and what may be said to it now."""
+"""What people and windows have said to a running deployment, and what may be said to it now."""
 
 from typing import Literal
 
@@ -7,6 +7,11 @@ from apollo.domain.deployment import PaceControl
 from apollo.domain.status import DeploymentState
 
 Stop = Literal["abort", "rollback", "supersede"]
+OUTSIDE = "outside its windows"
+CLOSED = "its windows have closed"
+_OVERRIDE = (
+    "it goes on by itself; to go on now: apollo deploy … --override REASON --if-busy supersede"
+)
 ACTIONS = ("pause", "resume", "abort", "rollback", "approve", "pace", "supersede")
 
 
@@ -21,13 +26,35 @@ class Controls:
         self.paused = False
         self.stop: Stop | None = None
         self.detail = ""
+        self.closed = ""
+        """While its windows are closed: `opens 2026-11-24 09:00 Europe/Amsterdam`."""
         self.resumed = 0
 
     @property
     def state(self) -> DeploymentState:
         """What the deployment shows: paused hides what it would do otherwise."""
-        paused = self.paused and not self.base.ended and self.stop is None
-        return DeploymentState.PAUSED if paused else self.base
+        if self.base.ended or self.stop is not None:
+            return self.base
+        closed = self.outside and self.base is DeploymentState.RUNNING
+        return DeploymentState.PAUSED if self.paused or closed else self.base
+
+    @property
+    def outside(self) -> bool:
+        """Whether its windows hold it; nothing holds a rollback."""
+        return bool(self.closed) and self.base is not DeploymentState.ROLLING_BACK
+
+    @property
+    def held(self) -> bool:
+        """Whether no host may begin a turn: people hold it, or windows do."""
+        return self.paused or self.outside
+
+    @property
+    def says(self) -> str:
+        """The detail, with what its windows say."""
+        if not self.outside or self.base.ended or self.stop is not None:
+            return self.detail
+        what = CLOSED if self.base is DeploymentState.RUNNING else OUTSIDE
+        return "; ".join(filter(None, (self.detail, f"{what}; {self.closed}")))
 
     def refusal(self, action: str) -> str | None:
         """Why the action makes no sense now, and what does; none if it does."""
@@ -37,8 +64,8 @@ class Controls:
             return f"the deployment is already ending: {self.stop} was asked for"
         return {
             "pause": "it is paused already; resume goes on" if self.paused else None,
-            "resume": None if self.paused else f"it is not paused: it is {self.state}",
-            "approve": None if self.gate else f"nothing waits for approval: it is {self.state}",
+            "resume": None if self.paused else f"{self._not_paused()}: {self._is()}",
+            "approve": None if self.gate else f"nothing waits for approval: {self._is()}",
             "rollback": self._no_rollback(),
             "supersede": self._no_rollback(),
         }.get(action)
@@ -65,10 +92,22 @@ class Controls:
         self.stop, self.paused = stop, False
         self.detail = f"{stop}: {reason}" if reason else stop
 
+    def _not_paused(self) -> str:
+        return "nobody has paused it" if self.outside else "it is not paused"
+
+    def _is(self) -> str:
+        return f"{self.says}; {_OVERRIDE}" if self.outside else f"it is {self.state}"
+
     def _no_rollback(self) -> str | None:
         if self.base is DeploymentState.ROLLING_BACK:
             return "it is rolling back already"
         return None
+
+
+def held_by_windows(state: DeploymentState, detail: str) -> bool:
+    """Whether a deployment that says this is held by its windows, and by nobody else."""
+    held = state in (DeploymentState.AWAITING, DeploymentState.PAUSED)
+    return held and detail.startswith((OUTSIDE, CLOSED))
 
 
 def pace_refusal(word: PaceControl) -> str | None:

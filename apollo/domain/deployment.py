@@ -24,12 +24,17 @@ class DeploymentRequest(Wire):
     restart: bool = False
     """Stop and start what each host runs; no release changes."""
     override: str = ""
-    """Why gates and windows are opened for this deployment; empty: they are not."""
+    """Why windows and approvals are opened for this deployment; empty: they are not."""
     approved: str = ""
     """Who approved it before it started, in a promotion: its first gate is then open."""
     if_busy: Literal["refuse", "wait", "supersede"] = "refuse"
     by: str = ""
     reason: str = ""
+
+    @property
+    def overrides(self) -> bool:
+        """Whether it keeps to no window and waits for no approval."""
+        return bool(self.override.strip())
 
 
 class Control(Wire):

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterable, Mapping
 
+from apollo.domain.controls import held_by_windows
 from apollo.domain.rollout import LocationCounts, Opened, Progress
 from apollo.domain.status import DeploymentState
 
@@ -20,6 +21,8 @@ def deployment_details(
     """Markdown: where the deployment stands, a table of waves × locations, the next words."""
     change = f"{opened.previous_release or 'nothing'} → {opened.release}"
     lines = [f"**{opened.label}** {change}: **{state}**"]
+    if opened.override:
+        lines.append(f"\nKeeps to no window and waits for no approval: {_plain(opened.override)}")
     if detail:
         lines.append(f"\n{_plain(detail)}")
     locations = list(opened.locations)
@@ -28,7 +31,7 @@ def deployment_details(
     if len(table) > TABLE:
         table = _table([(title, _all(counts)) for title, counts in rows], [ALL])
     lines += ["", table[:TABLE]]
-    lines.append(f"\nSignals and updates: {', '.join(_words(state))}")
+    lines.append(f"\nSignals and updates: {', '.join(_words(state, detail))}")
     return "\n".join(lines)
 
 
@@ -84,7 +87,9 @@ def _cell(counts: LocationCounts | None) -> str:
     return ", ".join(parts)
 
 
-def _words(state: DeploymentState) -> list[str]:
+def _words(state: DeploymentState, detail: str) -> list[str]:
+    if held_by_windows(state, detail):
+        return ["`pause`", "`abort`", "`rollback`"]
     if state is DeploymentState.PAUSED:
         return ["`resume`", "`abort`", "`rollback`"]
     if state is DeploymentState.AWAITING:

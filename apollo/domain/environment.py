@@ -8,6 +8,7 @@ from pydantic import BeforeValidator, Field, model_validator
 from apollo.domain.base import Address, Duration, FileModel, HostName, Name, VariableName
 from apollo.domain.fleet import Fleet, Text
 from apollo.domain.strategy import Strategy
+from apollo.domain.windows import WindowText
 
 
 class Drain(FileModel):
@@ -101,6 +102,7 @@ class EnvironmentSpec(FileModel):
     balancer: Annotated[BalancerSpec | None, BeforeValidator(_balancer)] = None
     strategy: Strategy = Strategy()
     approval: Literal["required"] | None = None
+    windows: tuple[WindowText, ...] = ()
 
 
 class Environment(FileModel):
@@ -121,6 +123,8 @@ class Environment(FileModel):
     balancer: BalancerSpec | None = None
     strategy: Strategy = Strategy()
     approval: bool = False
+    windows: tuple[WindowText, ...] = ()
+    """When hosts may begin turns; none: at any time."""
 
     @property
     def label(self) -> str:

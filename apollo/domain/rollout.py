@@ -1,6 +1,6 @@
 """What workflows and activities tell each other about a deployment. Payloads stay small."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Literal
 
 from apollo.domain.base import Duration, Wire
@@ -52,11 +52,33 @@ class Opened(Wire):
     unreachable_allowed: int = 0
     on_failure: Literal["rollback", "halt"] = "rollback"
     approval: bool = False
+    windows: bool = False
+    """Whether it keeps to windows."""
+    override: str = ""
+    """Why it does not keep to windows and approvals."""
     one_location: bool = False
     turn_limit: Duration = timedelta(hours=1)
     """How long one turn may take at the most, over all its attempts."""
     takeover: Duration = timedelta(seconds=10)
     """After which silence another worker takes a turn over."""
+
+
+class WindowsInput(Wire):
+    """Look at the windows of a deployment's environment."""
+
+    deployment: str
+    now: datetime
+
+
+class WindowsLook(Wire):
+    """How its windows stand, until when, and what is said of that now and then."""
+
+    open: bool
+    until: datetime | None = None
+    """None: that never changes."""
+    change: str = ""
+    """`opens 2026-11-24 09:00 Europe/Amsterdam`."""
+    then: str = ""
 
 
 class LeaseInput(Wire):

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
+from apollo.domain.windows import NotAWindow
 from apollo.files.mistakes import Mistake, one_line
 from apollo.files.models import Model, keys, model_at
 from apollo.files.phrases import (
@@ -86,10 +87,16 @@ def _words(error: ErrorDetails) -> Words:
     if kind in {"greater_than_equal", "less_than_equal"}:
         bound = f"of at least {context['ge']}" if "ge" in context else f"of at most {context['le']}"
         return Words(f"a number {bound}", f"Write a number {bound}.")
+    if isinstance(context.get("error"), NotAWindow):
+        return Words(context["error"].expected, _sentence(context["error"].hint))
     if kind == "value_error":
         text = str(context["error"]).removeprefix("expected ")
         return next((words for words in (DURATION, SHARE) if words.expected == text), _rule(text))
     return Words("another value", "Look the key up in the reference of the files.")
+
+
+def _sentence(text: str) -> str:
+    return f"{text[0].upper()}{text[1:]}."
 
 
 def _rule(text: str) -> Words:

@@ -134,6 +134,28 @@ def test_every_state_has_its_next_step(state: str, first: str | None) -> None:
     assert next(iter(steps), None) == first
 
 
+@pytest.mark.parametrize("state", ["awaiting", "paused"])
+def test_what_windows_hold_goes_on_by_itself(state: str) -> None:
+    shown = status(state=state, detail="outside its windows; opens 2026-11-25 09:00 UTC")
+    assert next_steps(shown, "prod") == [
+        "It goes on when a window opens.",
+        "Or do not wait: apollo deploy prod 1.1 --override REASON --if-busy supersede",
+    ]
+    baking = status(state="baking", detail="outside its windows; opens 2026-11-25 09:00 UTC")
+    assert next_steps(baking, "prod") == ["Watch it: apollo watch prod"]
+
+
+def test_an_override_is_told_wherever_a_deployment_is() -> None:
+    shown = status(request={"override": "the site is\ndown"})
+    line = "  keeps to no window and waits for no approval: the site is down"
+    assert line in plain(render_summary(shown))
+    live = Live()
+    live.status = shown
+    assert line in "\n".join(map(str, live.__rich__().renderables))
+    assert change_json(None, shown)["override"] == "the site is down"
+    assert "keeps to no window" not in str(plain(render_summary(status())))
+
+
 def test_the_way_back_is_told_only_if_it_leads_elsewhere() -> None:
     assert "Go back: apollo deploy prod 1.0" in next_steps(status(state="aborted"), "prod")
     assert "Go back" not in str(next_steps(status(state="aborted", previous_release="1.1"), "prod"))

@@ -62,6 +62,7 @@ environments:
       rollback_max_unavailable: 33%
       progress_deadline: 1h
     approval: required
+    windows: ["MON-THU 09:00-16:00 Europe/Amsterdam", FRI 22:00-02:00 UTC]
 pipeline: [dev, staging, prod]
 """,
     "environments/staging.yaml": """\

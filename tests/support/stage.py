@@ -5,7 +5,7 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -15,6 +15,7 @@ from temporalio.api.history.v1 import HistoryEvent
 from temporalio.client import Client, WorkflowExecutionDescription, WorkflowHandle
 from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.exceptions import ApplicationError
+from temporalio.testing import TimeSkipper
 from temporalio.worker import Worker
 
 from apollo import errors, names
@@ -32,6 +33,7 @@ from apollo.domain.setup import Setup
 from apollo.domain.status import Outcome
 from apollo.domain.strategy import Strategy
 from apollo.domain.turn import TurnInput, TurnRecord
+from apollo.domain.windows import parse_window
 from apollo.local.process import find_program
 from apollo.local.temporal import TemporalServer
 from apollo.ports import Footing
@@ -39,6 +41,7 @@ from apollo.settings import Settings
 from apollo.workers.worker import WORKFLOWS
 
 PATIENCE = 20.0
+SKIPPING = {"frontend.WorkflowTimeSkippingEnabled": "true"}
 LOCATIONS = ("fra1", "ams1", "lhr1", "iad1")
 End = Outcome | type[errors.TurnError]
 
@@ -261,6 +264,18 @@ class Running:
         """Signal as a person does, with the `temporal` program."""
         await self.play.stage.temporal("workflow", "signal", "-w", self.id, "--name", name, *words)
 
+    async def now(self) -> datetime:
+        """What its clock shows, on a stage that skips time."""
+        return await self.play.stage.skipper.get_current_time(self.handle)
+
+    async def skip(self, duration: timedelta) -> None:
+        """Let so much time pass for it, and only for it: it must wait for nothing but time."""
+        await self.play.stage.skipper.fast_forward(self.handle, duration)
+
+    async def skip_to(self, moment: datetime) -> None:
+        """Let its time pass until then."""
+        await self.skip(moment - await self.now())
+
     async def describe(self) -> WorkflowExecutionDescription:
         return await self.handle.describe()
 
@@ -280,6 +295,11 @@ class Stage:
     apollo: Apollo
     actors: Actors
 
+    @property
+    def skipper(self) -> TimeSkipper:
+        """Moves the clocks of single workflows; only on a stage that skips time."""
+        return TimeSkipper(self.client)
+
     async def play(
         self,
         hosts: int = 4,
@@ -287,6 +307,7 @@ class Stage:
         *,
         labels: Callable[[int], dict[str, str]] = lambda _: {},
         approval: bool = False,
+        windows: Sequence[str] = (),
         application: str = "",
         **strategy: Any,
     ) -> Play:
@@ -309,6 +330,7 @@ class Stage:
             fleet=fleet,
             strategy=Strategy.model_validate({"waves": ["100%"], "max_unavailable": 1, **strategy}),
             approval=approval,
+            windows=tuple(map(parse_window, windows)),
         )
         await self.catalog.environments.apply(environment, ["prod"], "ada")
         script = self.actors.scripts[application] = Script()
@@ -342,11 +364,15 @@ async def until(condition: Callable[[], bool | Awaitable[bool]], what: str) -> N
 
 
 @asynccontextmanager
-async def open_stage(folder: Path) -> AsyncIterator[Stage]:
-    """A server, a catalog, and one worker for everything."""
+async def open_stage(folder: Path, *, skipping: bool = False) -> AsyncIterator[Stage]:
+    """A server, a catalog, and one worker for everything.
+
+    With `skipping`, `Running.skip` moves the clock of a workflow: its timers fire at once.
+    """
     settings = Settings(home=folder / "home", identity="ada")
     actors = Actors()
-    async with TemporalServer(folder / "temporal") as server, Apollo.connect(settings) as apollo:
+    server = TemporalServer(folder / "temporal", dynamic_config=SKIPPING if skipping else None)
+    async with server, Apollo.connect(settings) as apollo:
         apollo._temporal = await Client.connect(
             server.address, data_converter=pydantic_data_converter
         )

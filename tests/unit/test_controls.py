@@ -64,6 +64,62 @@ def test_what_may_be_said_at_a_gate_and_in_a_rollback() -> None:
     assert back.refusal("abort") is None
 
 
+ONE = Allowance(locations={"fra1": 1}, fleet=1)
+OPENS = "opens 2026-11-25 09:00 Europe/Amsterdam"
+
+
+def test_closed_windows_hold_what_runs_and_say_when_they_open() -> None:
+    running = controls()
+    running.closed = OPENS
+    assert (running.state, running.held) == ("paused", True)
+    assert running.says == f"its windows have closed; {OPENS}"
+    allowed = {action for action in ACTIONS if running.refusal(action) is None}
+    assert allowed == {"pause", "abort", "rollback", "pace", "supersede"}
+    refusal = str(running.refusal("resume"))
+    assert refusal.startswith(f"nobody has paused it: its windows have closed; {OPENS}; it goes on")
+    assert "--override REASON" in refusal
+    running.closed = ""
+    assert (running.state, running.held, running.says) == ("running", False, "")
+
+
+def test_a_persons_pause_and_closed_windows_are_two_holds() -> None:
+    paused = controls()
+    paused.closed = OPENS
+    paused.pause("lunch")
+    assert paused.says == f"paused: lunch; its windows have closed; {OPENS}"
+    paused.resume()
+    assert (paused.state, paused.held) == ("paused", True)
+    paused.pause("lunch")
+    paused.closed = ""
+    assert (paused.state, paused.held, paused.says) == ("paused", True, "paused: lunch")
+
+
+@pytest.mark.parametrize("base", LIVE)
+def test_closed_windows_hold_everything_but_a_rollback(base: DeploymentState) -> None:
+    closed = controls(base)
+    closed.closed = OPENS
+    back = base is DeploymentState.ROLLING_BACK
+    assert closed.held == (not back)
+    assert bool(closed.says) == (not back)
+    stays = base is not DeploymentState.RUNNING
+    assert closed.state == (base if stays else "paused")
+    closed.end("rollback", "latency")
+    assert (closed.state, closed.says) == (base, "rollback: latency")
+
+
+def test_details_offer_no_resume_for_what_windows_hold() -> None:
+    opened = Opened(
+        deployment="u", number=1, label="shop/prod#1", release="1", hosts=1, allowance=ONE
+    )
+    told = deployment_details(
+        opened, DeploymentState.PAUSED, f"its windows have closed; {OPENS}", {}
+    )
+    assert "`resume`" not in told
+    assert "`rollback`" in told
+    paused = deployment_details(opened, DeploymentState.PAUSED, "paused", {})
+    assert "`resume`" in paused
+
+
 def test_ending_takes_the_pause_away() -> None:
     paused = controls()
     paused.pause_itself("no room in fra1")

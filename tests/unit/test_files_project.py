@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from apollo.errors import ApolloError
+from apollo.files.environment import resolve
 from apollo.files.mistakes import FileWarning, InvalidFiles, Mistake
 from apollo.files.project import Project, load_project
 from tests.support.projects import EVERYTHING, SMALL, write
@@ -41,6 +42,9 @@ def test_everything_that_is_supported_is_read(tmp_path: Path) -> None:
     assert project.environments["dev"].secrets == {"DB_PASSWORD": "env:APOLLO_SECRET_DB"}
     assert project.environments["prod"].strategy.on_failure == "halt"
     assert project.pipeline == ("dev", "staging", "prod")
+    windows = ["MON-THU 09:00-16:00 Europe/Amsterdam", "FRI 22:00-02:00 UTC"]
+    assert [str(each) for each in project.environments["prod"].windows] == windows
+    assert [str(each) for each in resolve(project, "prod").windows] == windows
     assert project.warnings == ()
 
 
@@ -119,7 +123,6 @@ NOT_YET = [
         "from",
     ),
     ("dev", "alarms: []", "alarms", "alarms"),
-    ("dev", "windows: []", "windows", "windows"),
     ("dev", "freezes: []", "freezes", "freezes"),
     ("dev", "notify: []", "notify", "notify"),
     ("dev", "balancer: {aws_alb: {}}", "balancer.aws_alb", "aws_alb"),
@@ -202,6 +205,19 @@ def test_a_pipeline_names_each_environment_once(tmp_path: Path) -> None:
     (only,) = mistakes(tmp_path, SMALL + "pipeline: [dev, dev]\n")
 
     assert (only.path, only.found) == ("pipeline[1]", "dev again")
+
+
+def test_a_mistake_in_a_window_is_found_where_it_stands(tmp_path: Path) -> None:
+    text = (
+        SMALL + "    windows:\n      - DAILY 09:00-16:00 UTC\n      - MON 09:00-16:00 Amsterdam\n"
+    )
+
+    (only,) = mistakes(tmp_path, text)
+
+    assert (only.where, only.path) == ("apollo.yaml:11:9", "environments.dev.windows[1]")
+    assert only.expected == "the IANA name of a time zone"
+    assert only.found == "'MON 09:00-16:00 Amsterdam'"
+    assert only.hint.startswith("Did you mean Europe/Amsterdam? if not, write an IANA name such as")
 
 
 def test_names_in_templates(tmp_path: Path) -> None:

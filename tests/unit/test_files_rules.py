@@ -184,6 +184,18 @@ strategy: {waves: [{of: web1}, 100%]}
 strategy: {max_failures: true}
   strategy.max_failures: expected a count such as 3 or a percentage such as 20%
   found the boolean true
+windows: MON 09:00-16:00 UTC
+  windows: expected a list
+  found 'MON 09:00-16:00 UTC'
+windows: [MON 09:00-16:00 UTC, 16]
+  windows[1]: expected DAYS HH:MM-HH:MM ZONE
+  found the number 16
+windows: [MON 9-16 UTC]
+  windows[0]: expected times as HH:MM-HH:MM
+  found 'MON 9-16 UTC'
+windows: [MON 09:00-16:00]
+  windows[0]: expected a time zone after 09:00-16:00
+  found 'MON 09:00-16:00'
 approval: requird
   approval: expected required
   found 'requird'

@@ -11,6 +11,7 @@ from apollo.cli.exits import exit_code
 from apollo.cli.render.history import change
 from apollo.cli.render.marks import outcome_mark, state_mark
 from apollo.cli.render.terminal import SCHEMA, Cell, moment
+from apollo.cli.render.windows import override_of
 from apollo.client import Status
 from apollo.domain.status import Outcome
 from apollo.files.mistakes import one_line
@@ -66,6 +67,7 @@ def status_json(status: Status) -> dict[str, Any]:
         "exit_code": exit_code(deployment.state) if deployment.state.ended else None,
         "release": deployment.release,
         "previous_release": deployment.previous_release or None,
+        "override": override_of(deployment) or None,
         "outcomes": status.outcomes,
     }
 

@@ -14,6 +14,7 @@ from apollo.cli.render.live import heading
 from apollo.cli.render.marks import serving_mark, state_mark
 from apollo.cli.render.summary import next_steps
 from apollo.cli.render.terminal import Cell, columns, count, moment
+from apollo.cli.render.windows import override_line, windows_json, windows_text
 from apollo.client import Status
 from apollo.domain.fleet import Host
 from apollo.domain.status import Serving
@@ -48,7 +49,7 @@ class EnvironmentStatus:
 
 def render_environments(found: Sequence[EnvironmentStatus]) -> Iterator[Cell]:
     """One line each."""
-    rows: list[Sequence[Cell]] = [("ENVIRONMENT", "RELEASE", "SERVING", "LAST DEPLOYMENT", "")]
+    rows: list[Sequence[Cell]] = [("ENVIRONMENT", "RELEASE", "SERVING", "LAST DEPLOYMENT", "", "")]
     for each in found:
         last = each.last[0] if each.last else None
         rows.append(
@@ -58,6 +59,7 @@ def render_environments(found: Sequence[EnvironmentStatus]) -> Iterator[Cell]:
                 f"{each.serving().get(Serving.SERVING, 0)}/{len(each.hosts)}",
                 f"#{last.number} {last.release}" if last else "-",
                 state_mark(last.state).text() if last else "",
+                f"windows {windows}" if (windows := _closed(each)) else "",
             )
         )
     yield from columns(rows)
@@ -75,16 +77,24 @@ def render_environment(found: EnvironmentStatus, word: str) -> Iterator[Cell]:
         rows.append(("releases", releases))
     revision = f"revision {applied.revision}, {moment(applied.applied_at)} by {applied.applied_by}"
     rows.append(("applied", revision))
+    if windows := windows_text(applied.environment):
+        rows.append(("windows", windows))
     yield from columns(rows, indent="  ")
     for status in found.running:
         yield ""
         yield heading(status)
         if status.deployment.detail:
             yield f"  {one_line(status.deployment.detail)}"
+        yield from override_line(status.deployment)
         yield from (f"  {step}" for step in next_steps(status, word))
     if found.last:
         yield ""
         yield from render_history(found.last)
+
+
+def _closed(found: EnvironmentStatus) -> str:
+    text = windows_text(found.applied.environment)
+    return text if text.startswith("closed") else ""
 
 
 def render_hosts(hosts: Sequence[Host], states: Mapping[str, KnownHost]) -> Iterator[Cell]:
@@ -130,6 +140,7 @@ def environment_json(found: EnvironmentStatus) -> dict[str, Any]:
         "revision": found.applied.revision,
         "release": found.release or None,
         "hosts": len(found.hosts),
+        "windows": windows_json(environment),
         "serving": found.serving(),
         "releases": found.releases() if found.states else {},
         "running": [status_json(each) for each in found.running],

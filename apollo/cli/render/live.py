@@ -10,6 +10,7 @@ from apollo.cli.render.history import change, took
 from apollo.cli.render.marks import Mark, outcome_mark, state_mark
 from apollo.cli.render.rows import WaveCount, failures, forward, wave_counts
 from apollo.cli.render.terminal import Cell, columns
+from apollo.cli.render.windows import override_line
 from apollo.client import Status
 from apollo.files.mistakes import one_line
 
@@ -41,6 +42,7 @@ def _lines(status: Status) -> Iterator[Cell]:
     yield heading(status)
     if status.deployment.detail:
         yield Text(f"  {one_line(status.deployment.detail)}", style="yellow")
+    yield from override_line(status.deployment)
     counts = wave_counts(status.rows)
     done = [each for each in counts if each.done]
     if hidden := max(0, len(done) - 2) if len(counts) > _WAVES else 0:

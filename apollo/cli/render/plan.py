@@ -7,6 +7,7 @@ from typing import Any
 from rich.text import Text
 
 from apollo.cli.render.terminal import SCHEMA, Cell, columns, count, names
+from apollo.cli.render.windows import windows_json, windows_text
 from apollo.domain.base import format_duration
 from apollo.domain.plan import Plan, PlannedHost, PlannedWave
 from apollo.planning import Prepared
@@ -25,6 +26,8 @@ def render_plan(prepared: Prepared) -> Iterator[Cell]:
         told = f"{names(current, _NAMED)}   expected on {prepared.release.version} already"
         rows.append(("current", count(len(current), "host"), told, ""))
     yield from columns(rows, indent="  ")
+    if windows := windows_text(prepared.environment):
+        yield f"  windows   {windows}"
     for warning in plan.warnings:
         yield Text(f"  warn   {warning}", style="yellow")
 
@@ -72,5 +75,6 @@ def plan_json(prepared: Prepared) -> dict[str, Any]:
         "release": prepared.release.version,
         "previous_release": prepared.previous_release or None,
         "approval": prepared.environment.approval,
+        "windows": windows_json(prepared.environment),
         **prepared.plan.model_dump(mode="json"),
     }

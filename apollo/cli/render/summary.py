@@ -9,7 +9,9 @@ from apollo.cli.render.history import change, took
 from apollo.cli.render.marks import outcome_mark, state_mark
 from apollo.cli.render.rows import errors, outcomes_in_order
 from apollo.cli.render.terminal import Cell, count, names
+from apollo.cli.render.windows import override_line
 from apollo.client import Status
+from apollo.domain.controls import held_by_windows
 from apollo.domain.status import DeploymentState
 from apollo.files.mistakes import one_line
 
@@ -27,6 +29,7 @@ def render_summary(status: Status) -> Iterator[Cell]:
     )
     if deployment.detail:
         yield f"  {one_line(deployment.detail)}"
+    yield from override_line(deployment)
     if status.outcomes:
         marks = [
             outcome_mark(word).text(f" {number}")
@@ -71,6 +74,9 @@ def next_steps(status: Status, word: str) -> list[str]:
     back = f"apollo deploy {word} {deployment.previous_release}"
     again = f"apollo deploy {word} {release}"
     if not state.ended:
+        if held_by_windows(state, deployment.detail):
+            again += " --override REASON --if-busy supersede"
+            return ["It goes on when a window opens.", f"Or do not wait: {again}"]
         return _while_it_runs(state, word)
     steps = [again if state is not DeploymentState.SUCCEEDED else ""]
     if state is DeploymentState.PARTIAL:

@@ -1,0 +1,346 @@
+"""Windows hold turns, and nothing else; an override opens them."""
+
+from collections.abc import AsyncIterator, Sequence
+from datetime import UTC, datetime, timedelta
+from itertools import pairwise
+
+import pytest
+import pytest_asyncio
+from temporalio.api.enums.v1 import EventType
+
+from apollo.activities import deployments
+from apollo.domain.deployment import DeploymentRequest
+from apollo.domain.windows import DAYS, Standing, Window, change_text, standing
+from apollo.errors import Refused
+from apollo.names import CONTROL_QUEUE, deployment_id
+from apollo.workflows.deployment import Deployment
+from tests.support.stage import Play, Running, Stage, open_stage, until
+
+HOUR = timedelta(hours=1)
+SPEED = 60
+"""On hurried clocks a minute takes a second."""
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
+async def skipping(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Stage]:
+    """A stage on which hours pass at once."""
+    async with open_stage(tmp_path_factory.mktemp("skipping"), skipping=True) as stage:
+        yield stage
+
+
+def ahead(hours: int, zone: str = "UTC") -> str:
+    """A window that opens after so many hours (and up to one more) for two hours, once a week."""
+    opens = opening(hours)
+    end = (opens + 2 * HOUR).strftime("%H:%M")
+    return f"{DAYS[opens.weekday()]} {opens:%H:%M}-{end} {zone}"
+
+
+def opening(hours: int) -> datetime:
+    return datetime.now(UTC).replace(minute=0, second=0, microsecond=0) + (hours + 1) * HOUR
+
+
+def closed_now() -> str:
+    """A window of tomorrow's day of the week, and of no other."""
+    return f"{DAYS[(datetime.now(UTC).weekday() + 2) % 7]} 00:00-24:00 UTC"
+
+
+async def looks(running: Running) -> int:
+    """How often the windows were looked at."""
+    scheduled = [e.activity_task_scheduled_event_attributes for e in await running.events()]
+    return sum(each.activity_type.name == "look_at_windows" for each in scheduled)
+
+
+@pytest.fixture
+def hurried(monkeypatch: pytest.MonkeyPatch) -> None:
+    """From the first look on, at noon, a minute on the windows' clocks takes a second."""
+    clock = HurriedClock()
+    monkeypatch.setattr(deployments, "standing", clock.standing)
+    monkeypatch.setattr(deployments, "change_text", clock.change_text)
+
+
+class HurriedClock:
+    """Windows as they stand when a minute takes a second."""
+
+    noon = datetime(2026, 11, 24, 12, tzinfo=UTC)
+    began: datetime | None = None
+
+    def shown(self, moment: datetime) -> datetime:
+        self.began = self.began or moment
+        return self.noon + timedelta(seconds=round((moment - self.began).total_seconds() * SPEED))
+
+    def standing(self, windows: Sequence[Window], moment: datetime) -> Standing:
+        found = standing(windows, self.shown(moment))
+        assert self.began
+        until = found.until and self.began + (found.until - self.noon) / SPEED
+        return Standing(found.open, until)
+
+    def change_text(self, windows: Sequence[Window], found: Standing) -> str:
+        return change_text(windows, Standing(found.open, found.until and self.shown(found.until)))
+
+
+async def test_a_deployment_awaits_its_window_before_it_asks_for_the_lease(
+    skipping: Stage,
+) -> None:
+    play = await skipping.play(windows=[ahead(5)])
+    running = await play.start()
+    stored = await running.until("awaiting")
+    opens = opening(5)
+    assert stored.detail == f"outside its windows; opens {opens:%Y-%m-%d %H:%M} UTC"
+    assert await skipping.catalog.leases.holder(play.application, "prod") is None
+
+    await running.skip(4 * HOUR)
+    assert (await running.stored()).state == "awaiting"
+    assert play.script.turns == []
+    await running.skip_to(opens + timedelta(seconds=1))
+    result = await running.result()
+    assert (result.state, result.outcomes) == ("succeeded", {"updated": 4})
+    assert await looks(running) == 2
+    await nothing_is_wrong(running)
+
+
+async def test_without_windows_nothing_is_held_and_nobody_looks(stage: Stage) -> None:
+    """The control."""
+    play = await stage.play()
+    running = await play.start()
+    assert (await running.result()).state == "succeeded"
+    assert await looks(running) == 0
+
+
+async def test_an_open_window_holds_nothing(stage: Stage) -> None:
+    play = await stage.play(windows=["DAILY 00:00-24:00 Asia/Tokyo", closed_now()])
+    running = await play.start()
+    assert (await running.result()).state == "succeeded"
+    assert await looks(running) == 1
+    shown = [e.upsert_workflow_search_attributes_event_attributes for e in await running.events()]
+    assert not any(b"awaiting" in each.SerializeToString() for each in shown)
+
+
+async def test_approval_comes_before_the_windows(stage: Stage) -> None:
+    play = await stage.play(approval=True, windows=[closed_now()])
+    running = await play.start()
+    assert (await running.until("awaiting")).detail == "the deployment waits for approval"
+    assert await looks(running) == 0
+    await running.said.approve()
+    await outside(running)
+    assert play.script.turns == []
+    await running.said.abort()
+    assert (await running.result()).outcomes == {"not_started": 4}
+
+
+@pytest.mark.usefixtures("hurried")
+async def test_a_window_that_closes_holds_the_next_turn_and_opens_again_by_itself(
+    stage: Stage,
+) -> None:
+    play = await stage.play(
+        hosts=6, locations=1, windows=["DAILY 12:00-12:03 UTC", "TUE 12:06-14:00 UTC"]
+    )
+    play.script.hold()
+    running = await play.start()
+    await play.under_way(1)
+    stored = await running.until("paused")
+    assert stored.detail == "its windows have closed; opens 2026-11-24 12:06 UTC"
+
+    play.script.let_go()
+    await until(lambda: not play.script.running(), "the turn in flight ends")
+
+    async def recorded() -> bool:
+        return await counted(running) == {"updated": 1, "pending": 5}
+
+    await until(recorded, "its end is recorded")
+    assert len(play.script.turns) == 1, "no host begins while the window is closed"
+
+    result = await running.result()
+    assert (result.state, result.outcomes) == ("succeeded", {"updated": 6})
+    assert await looks(running) == 3
+    assert [entry.action for entry in await running.audit()] == []
+    await nothing_is_wrong(running)
+
+
+@pytest.mark.usefixtures("hurried")
+async def test_nothing_begins_while_it_is_closed(stage: Stage) -> None:
+    """Turns go on all the time, but for the seconds between the two windows."""
+    play = await stage.play(
+        hosts=400, locations=1, windows=["DAILY 12:00-12:02 UTC", "TUE 12:04-14:00 UTC"]
+    )
+    play.script.seconds = 0.05
+    running = await play.start()
+    await running.until("paused")
+    await running.until("running")
+    begun = len(play.script.turns)
+    await until(lambda: len(play.script.turns) > begun + 3, "turns begin again")
+    begins = [turn.began for turn in play.script.turns]
+    gaps = sorted(after - before for before, after in pairwise(begins))
+    assert 1 < gaps[-1] < 4, "two seconds, and what it takes to tell"
+    assert gaps[-2] < 1, "the control: it is the only one"
+    await running.said.abort()
+    await running.result()
+
+
+@pytest.mark.usefixtures("hurried")
+async def test_the_windows_hold_and_a_persons_pause_are_two(stage: Stage) -> None:
+    play = await stage.play(hosts=3, windows=["DAILY 12:00-12:02 UTC", "TUE 12:06-14:00 UTC"])
+    play.script.hold()
+    running = await play.start()
+    await running.until("paused")
+    with pytest.raises(Refused, match=r"nobody has paused it: its windows have closed; opens .*"):
+        await running.said.resume()
+    with pytest.raises(Refused, match=r"--override REASON"):
+        await running.said.approve()
+
+    await running.said.pause("lunch")
+    stored = await running.stored()
+    await until(lambda: _says(running, "paused: lunch (ada); its windows"), "both are told")
+    assert stored.state == "paused"
+    assert "its windows have closed; opens" in await running.said.resume()
+    await running.said.pause("lunch again")
+    play.script.let_go()
+    await until(lambda: _says(running, "paused: lunch again (ada)", whole=True), "they open")
+    begun = len(play.script.turns)
+    assert begun == 2
+    assert await running.said.resume() == "resume: running"
+    assert (await running.result()).state == "succeeded"
+
+
+async def test_a_bake_goes_on_while_it_is_closed_and_the_wave_after_it_waits(
+    skipping: Stage,
+) -> None:
+    play = await skipping.play(
+        hosts=4, windows=[open_for(1)], waves=[{"share": 1, "bake": "5h"}, "100%"]
+    )
+    running = await play.start()
+    await running.until("baking")
+    await running.skip(3 * HOUR)
+    await until(lambda: _says(running, "outside its windows; opens"), "the window has closed")
+    assert (await running.stored()).state == "baking"
+    await running.skip(2 * HOUR + timedelta(minutes=1))
+    stored = await running.until("paused")
+    assert stored.detail.startswith("its windows have closed; opens")
+    assert len(play.script.turns) == 1
+
+    await running.skip(7 * 24 * HOUR)
+    result = await running.result()
+    assert (result.state, result.outcomes) == ("succeeded", {"updated": 4})
+    await nothing_is_wrong(running)
+
+
+async def test_a_rollback_is_not_held(skipping: Stage) -> None:
+    play = await skipping.play(
+        hosts=4, windows=[open_for(1)], waves=[{"share": "50%", "bake": "9h"}, "100%"]
+    )
+    running = await play.start(override="the first release")
+    await running.until("baking")
+    await running.skip(10 * HOUR)
+    assert (await running.result()).state == "succeeded"
+
+    running = await play.start("1.1")
+    await running.until("baking")
+    await running.skip(8 * HOUR)
+    await until(lambda: _says(running, "outside its windows; opens"), "the window has closed")
+    await running.said.rollback("latency")
+    result = await running.result()
+    assert (result.state, result.outcomes) == (
+        "rolled_back",
+        {"rolled_back": 2, "not_started": 2},
+    )
+    await nothing_is_wrong(running)
+
+
+@pytest.mark.usefixtures("hurried")
+async def test_an_abort_ends_what_its_windows_hold(stage: Stage) -> None:
+    play = await stage.play(hosts=3, windows=["DAILY 12:00-12:02 UTC"])
+    play.script.hold()
+    running = await play.start()
+    await running.until("paused")
+    play.script.let_go()
+    await running.said.abort("not today")
+    result = await running.result()
+    assert (result.state, result.outcomes) == ("aborted", {"updated": 2, "not_started": 1})
+    await nothing_is_wrong(running)
+
+
+async def test_an_override_opens_windows_and_approvals_and_is_audited(stage: Stage) -> None:
+    waves = [{"share": 1}, {"share": "100%", "approval": True}]
+    play = await stage.play(approval=True, windows=[closed_now()], waves=waves)
+    held = await play.start()
+    await held.until("awaiting")
+
+    running = await play.start("1.1", override="the site is down")
+    assert (await running.result()).state == "succeeded"
+    assert await looks(running) == 0
+    words = [(entry.action, entry.identity, entry.reason) for entry in await running.audit()]
+    assert words == [("override", "ada", "the site is down")]
+    assert (await running.stored()).request["override"] == "the site is down"
+    details = await details_of(running)
+    assert "Keeps to no window and waits for no approval: the site is down" in details
+
+    assert len(play.script.turns) == 4
+    await held.said.abort()
+    await held.result()
+
+
+async def test_what_was_approved_before_passes_the_first_gate_only(stage: Stage) -> None:
+    waves = [{"share": 1}, {"share": "100%", "approval": True}]
+    play = await stage.play(approval=True, waves=waves)
+    running = await start_approved(play, "grace")
+    stored = await running.until("awaiting")
+    assert stored.detail == "wave 2 waits for approval"
+    words = [(entry.action, entry.identity) for entry in await running.audit()]
+    assert words == [("approve", "grace")]
+    await running.said.approve()
+    assert (await running.result()).state == "succeeded"
+
+
+async def test_what_was_approved_before_still_keeps_to_the_windows(stage: Stage) -> None:
+    play = await stage.play(approval=True, windows=[closed_now()])
+    running = await start_approved(play, "grace")
+    await outside(running)
+    assert play.script.turns == []
+    await running.said.abort()
+    assert (await running.result()).state == "aborted"
+
+
+def open_for(hours: int) -> str:
+    """A window that is open now and for so many hours to come (and up to one more), weekly."""
+    now, end = datetime.now(UTC), opening(hours)
+    return f"{DAYS[now.weekday()]} {now:%H}:00-{end:%H}:00 UTC"
+
+
+async def start_approved(play: Play, by: str) -> Running:
+    await play.release("1.0")
+    request = DeploymentRequest(
+        application=play.application, environment="prod", release="1.0", approved=by
+    )
+    handle = await play.stage.client.start_workflow(
+        Deployment.run,
+        request,
+        id=deployment_id(play.application, "prod", "approved"),
+        task_queue=CONTROL_QUEUE,
+    )
+    return play.running(handle.id)
+
+
+async def outside(running: Running) -> None:
+    await until(lambda: _says(running, "outside its windows; opens"), "its windows hold it")
+    assert (await running.stored()).state == "awaiting"
+
+
+async def _says(running: Running, text: str, *, whole: bool = False) -> bool:
+    found = await running.play.stage.catalog.deployments.by_workflow(running.id)
+    detail = found.detail if found else ""
+    return detail == text if whole else detail.startswith(text)
+
+
+async def counted(running: Running) -> dict[str, int]:
+    status = await running.said.status()
+    assert status is not None
+    return status.outcomes
+
+
+async def details_of(running: Running) -> str:
+    return await running.play.stage.temporal("workflow", "metadata", "-w", running.id)
+
+
+async def nothing_is_wrong(running: Running) -> None:
+    """No task of the workflow failed."""
+    kinds = {event.event_type for event in await running.events()}
+    assert EventType.EVENT_TYPE_WORKFLOW_TASK_FAILED not in kinds
