@@ -107,7 +107,7 @@ class Environments:
         known = tables.applications.c
         query = select(known.name, known.pipeline).order_by(known.name)
         async with self._database.read() as connection:
-            found = dict((await connection.execute(query)).tuples().all())
+            found = {name: stored for name, stored in await connection.execute(query)}
         if application not in found:
             hint = f"known are {', '.join(found)}" if found else "apply one: apollo apply"
             raise NotFound(f"no application {application!r} was ever applied", hint=hint)

@@ -244,7 +244,7 @@ async def _made(connection: AsyncConnection, application: str) -> dict[str, tupl
     """When each release was made: what makes one newer than another."""
     releases = tables.releases.c
     query = select(releases.version, releases.created_at).where(releases.application == application)
-    rows = (await connection.execute(query)).tuples().all()
+    rows = await connection.execute(query)
     return {version: (created, version) for version, created in rows}
 
 
