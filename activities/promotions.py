@@ -107,7 +107,9 @@ class PromotionActivities:
     @explained
     async def show_promotion(self, given: PromotionShown) -> None:
         """Write where the promotion stands."""
-        await self.catalog.promotions.show(given.promotion, given.state, given.detail, given.stages)
+        await self.catalog.promotions.show(
+            given.promotion, given.state, given.detail, given.stages, held=given.held
+        )
 
     @activity.defn
     @explained

@@ -28,7 +28,7 @@ from apollo.domain.setup import Setup
 from apollo.errors import NotFound, Unavailable
 from apollo.handles import result_of, say
 from apollo.planning import Prepared, prepare
-from apollo.promotions import PromotionHandle, start_promotion
+from apollo.promotions import PromotionHandle, checked, start_promotion
 from apollo.settings import Settings
 from apollo.wiring import connect_temporal, open_catalog, open_store
 from apollo.workflows.deployment import Deployment
@@ -206,6 +206,14 @@ class Apollo:
         client = await self.temporal()
         workflow_id, run_id = await start_promotion(self.catalog, client, request)
         return PromotionHandle(self.catalog, client, self.settings.who, workflow_id, run_id)
+
+    async def still_run(self, stored: Sequence[StoredPromotion]) -> list[StoredPromotion]:
+        """The promotions as Temporal knows them: those whose workflow is closed are `lost`.
+
+        Raises:
+            Unavailable: Temporal does not answer.
+        """
+        return await checked(await self.temporal(), stored) if stored else []
 
     async def promotion(self, stored: StoredPromotion) -> PromotionHandle:
         """A promotion that the catalog knows, to be steered."""

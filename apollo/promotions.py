@@ -1,7 +1,7 @@
 """The client's part of promotions: to be started, watched, steered and waited for."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -12,7 +12,7 @@ from temporalio.service import RPCError
 from apollo import names
 from apollo.catalog.promotions import already_promoted
 from apollo.catalog.records import StoredPromotion
-from apollo.domain.promotion import PromotionRequest, PromotionResult, StageControl
+from apollo.domain.promotion import PromotionRequest, PromotionResult, PromotionState, StageControl
 from apollo.errors import Refused, Unavailable
 from apollo.executions import runs
 from apollo.handles import result_of, say
@@ -61,6 +61,24 @@ async def start_promotion(
     except RPCError as error:
         raise Unavailable(f"Temporal does not start the promotion: {error}") from error
     return workflow_id, handle.result_run_id or ""
+
+
+async def checked(client: Client, stored: Sequence[StoredPromotion]) -> list[StoredPromotion]:
+    """Promotions that seem to run; those whose workflow is closed are `lost`.
+
+    Raises:
+        Unavailable: Temporal does not answer.
+    """
+    lost = {"state": PromotionState.LOST, "detail": "its workflow was ended from outside"}
+    try:
+        return [
+            each
+            if await runs(client, each.workflow_id, each.run_id)
+            else each.model_copy(update=lost)
+            for each in stored
+        ]
+    except RPCError as error:
+        raise Unavailable(f"Temporal does not answer: {error}") from error
 
 
 @dataclass(frozen=True)

@@ -24,7 +24,7 @@ with workflow.unsafe.imports_passed_through():
     from apollo.workflows.options import quick
     from apollo.workflows.words import EXAMPLE, NO_WORD, read_word, told, update_id
 
-Shown = tuple[PromotionState, str, tuple[StageProgress, ...]]
+Shown = tuple[PromotionState, str, tuple[StageProgress, ...], bool]
 
 
 class Steered:
@@ -162,7 +162,8 @@ class Steered:
         return not self._words and self._shown == self._state()
 
     def _state(self) -> Shown:
-        return self.passage.state, self.passage.told, self.passage.stages
+        passage = self.passage
+        return passage.state, passage.told, passage.stages, bool(passage.held)
 
     async def _tell_audit(self) -> None:
         words, self._words = self._words, []
@@ -177,7 +178,7 @@ class Steered:
         if self._shown == self._state():
             return
         self._shown = self._state()
-        state, detail, stages = self._shown
+        state, detail, stages, held = self._shown
         workflow.set_current_details(
             promotion_details(self._application, self.opened.release, self.passage)
         )
@@ -190,7 +191,11 @@ class Steered:
             await workflow.execute_activity_method(
                 PromotionActivities.show_promotion,
                 PromotionShown(
-                    promotion=self.opened.promotion, state=state, detail=detail, stages=stages
+                    promotion=self.opened.promotion,
+                    state=state,
+                    held=held,
+                    detail=detail,
+                    stages=stages,
                 ),
                 **quick(str(state)),
             )

@@ -137,12 +137,18 @@ class Promotions:
         return mine.superseded_by
 
     async def show(
-        self, uuid: str, state: PromotionState, detail: str, stages: Iterable[StageProgress]
+        self,
+        uuid: str,
+        state: PromotionState,
+        detail: str,
+        stages: Iterable[StageProgress],
+        *,
+        held: bool = False,
     ) -> None:
         """Write where a promotion stands; one that has ended stays as it is."""
         assert not state.ended, f"{state} is an end: use end()"
         async with self._database.write() as connection:
-            await self._write(connection, uuid, state, detail, stages)
+            await self._write(connection, uuid, state, detail, stages, held=held)
 
     async def end(
         self, uuid: str, state: PromotionState, detail: str, stages: Iterable[StageProgress]
@@ -155,7 +161,7 @@ class Promotions:
         assert state.ended, f"{state} is not an end: use show()"
         async with self._database.write() as connection:
             now = self._database.now()
-            await self._write(connection, uuid, state, detail, stages, ended_at=now)
+            await self._write(connection, uuid, state, detail, stages, held=False, ended_at=now)
             return await _get(connection, uuid)
 
     async def list(self, application: str | None, *, limit: int = 100) -> list[StoredPromotion]:

@@ -100,6 +100,7 @@ class StoredPromotion(NewPromotion):
     stage: str
     at_gate: bool = False
     superseded_by: str = ""
+    held: bool = False
     state: PromotionState
     detail: str = ""
     opened_at: datetime

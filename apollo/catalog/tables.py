@@ -235,6 +235,7 @@ promotions = Table(
     Column("stage", String(63), nullable=False),
     Column("at_gate", Boolean, nullable=False),
     Column("superseded_by", String(128), nullable=False),
+    Column("held", Boolean, nullable=False),
     Column("state", String(20), nullable=False),
     Column("detail", Text, nullable=False),
     Column("stages", JSON, nullable=False),

@@ -127,6 +127,7 @@ class PromotionShown(Wire):
 
     promotion: str
     state: PromotionState
+    held: bool = False
     detail: str = ""
     stages: tuple[StageProgress, ...] = ()
 

@@ -19,6 +19,7 @@ def upgrade() -> None:
         sa.Column("stage", sa.String(length=63), nullable=False),
         sa.Column("at_gate", sa.Boolean(), nullable=False),
         sa.Column("superseded_by", sa.String(length=128), nullable=False),
+        sa.Column("held", sa.Boolean(), nullable=False),
         sa.Column("state", sa.String(length=20), nullable=False),
         sa.Column("detail", sa.Text(), nullable=False),
         sa.Column("stages", sa.JSON(), nullable=False),
