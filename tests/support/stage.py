@@ -346,6 +346,19 @@ class Stage:
         script = self.actors.scripts[application] = Script()
         return Play(self, application, environment, script)
 
+    def worker(self, queue: str, **options: Any) -> Worker:
+        """A control worker for this queue."""
+        store = FolderStore(self.apollo.settings.store_folder)
+        control = DeploymentActivities(self.catalog, store, self.client, timedelta(seconds=3))
+        return Worker(
+            self.client,
+            task_queue=queue,
+            workflows=WORKFLOWS,
+            activities=_activities(control, PromotionActivities(self.catalog, self.client)),
+            max_concurrent_workflow_tasks=20,
+            **options,
+        )
+
     async def temporal(self, *arguments: str) -> str:
         """Run the `temporal` program; what it says."""
         process = await asyncio.create_subprocess_exec(
@@ -387,16 +400,9 @@ async def open_stage(folder: Path, *, skipping: bool = False) -> AsyncIterator[S
             server.address, data_converter=pydantic_data_converter
         )
         client, catalog = apollo._temporal, apollo.catalog
-        store = FolderStore(settings.store_folder)
-        control = DeploymentActivities(catalog, store, client, timedelta(seconds=3))
+        stage = Stage(folder, server, client, catalog, apollo, actors)
         async with (
-            Worker(
-                client,
-                task_queue=names.CONTROL_QUEUE,
-                workflows=WORKFLOWS,
-                activities=_activities(control, PromotionActivities(catalog, client)),
-                max_concurrent_workflow_tasks=20,
-            ),
+            stage.worker(names.CONTROL_QUEUE),
             Worker(
                 client,
                 task_queue=names.HOSTS_QUEUE,
@@ -404,7 +410,7 @@ async def open_stage(folder: Path, *, skipping: bool = False) -> AsyncIterator[S
                 max_concurrent_activities=500,
             ),
         ):
-            yield Stage(folder, server, client, catalog, apollo, actors)
+            yield stage
             for script in actors.scripts.values():
                 script.let_go()
 

@@ -318,6 +318,28 @@ async def test_a_schedule_leaves_alone_what_is_being_promoted(stage: Stage) -> N
     assert (await promoted.result()).state == "succeeded"
 
 
+async def test_it_waits_at_its_gate_while_no_worker_runs(stage: Stage) -> None:
+    """Its worker is replaced at the gate; each task of the new one replays what was."""
+    play = await pipeline(stage, TWO, approval=True)
+    await play.release("1.0")
+    queue = f"apollo-{play.application}"
+    await stage.client.start_workflow(
+        "Promotion",
+        {"application": play.application, "release": "1.0"},
+        id=f"moved/{play.application}",
+        task_queue=queue,
+    )
+    async with stage.worker(queue):
+        promoted = await by_id(play)
+        await promoted.until("awaiting", "prod")
+    await promoted.signal("approve", "--input", '{"by": "eve"}')
+    assert (await promoted.stored()).state == "awaiting", "nobody is there to hear it"
+    async with stage.worker(queue, max_cached_workflows=0):
+        result = await promoted.result()
+    assert (result.state, result.stages[1].approved_by) == ("succeeded", "eve")
+    assert failures(await promoted.events()) == []
+
+
 async def test_nobody_can_start_it_so_that_it_hangs(stage: Stage) -> None:
     inputs: list[list[object]] = [[], ["x"], [{}], [{"application": 7}], [1, 2]]
     for arguments in inputs:
