@@ -20,6 +20,7 @@ from apollo.domain.promotion import (
     PromotionWord,
     StageProgress,
 )
+from apollo.domain.windows import change_text, standing
 from apollo.executions import runs
 from apollo.promoting import Way, find_way
 
@@ -99,9 +100,15 @@ class PromotionActivities:
     @activity.defn
     @explained
     async def leave_gate(self, given: GateInput) -> GateAnswer:
-        """Leave the gate, if it is open and no newer release has come."""
-        by = await self.catalog.promotions.leave(given.promotion)
-        return GateAnswer(superseded_by=by)
+        """Leave the gate, if the windows are open and no newer release has come."""
+        mine = await self.catalog.promotions.get(given.promotion)
+        applied = await self.catalog.environments.get(mine.application, given.environment)
+        windows = applied.environment.windows
+        found = standing(windows, given.now)
+        if not found.open:
+            why = f"outside the windows of {given.environment}; {change_text(windows, found)}"
+            return GateAnswer(open=False, until=found.until, why=why)
+        return GateAnswer(superseded_by=await self.catalog.promotions.leave(mine.uuid))
 
     @activity.defn
     @explained

@@ -22,7 +22,7 @@ def deployment_details(
     change = f"{opened.previous_release or 'nothing'} → {opened.release}"
     lines = [f"**{opened.label}** {change}: **{state}**"]
     if opened.override:
-        lines.append(f"\nKeeps to no window and waits for no approval: {_plain(opened.override)}")
+        lines.append(f"\nKeeps to no window and waits for no approval: {plain(opened.override)}")
     if detail:
         lines.append(f"\n{plain(detail)}")
     locations = list(opened.locations)

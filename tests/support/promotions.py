@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 
 from temporalio.api.history.v1 import HistoryEvent
@@ -78,6 +79,11 @@ class Promoted:
     async def signal(self, name: str, *words: str) -> None:
         """Signal as a person does, with the `temporal` program."""
         await self.play.stage.temporal("workflow", "signal", "-w", self.id, "--name", name, *words)
+
+    async def skip(self, duration: timedelta) -> None:
+        """Move its clock, on a stage that skips time."""
+        handle = self.play.stage.client.get_workflow_handle(self.id)
+        await self.play.stage.skipper.fast_forward(handle, duration)
 
     async def audit(self) -> list[AuditEntry]:
         """What was said to it, the oldest first."""
