@@ -267,6 +267,7 @@ class DeploymentActivities:
             outcomes=await self.catalog.turns.counts(given.deployment),
             errors=await self.catalog.turns.errors(given.deployment),
             detail=ended.detail,
+            ended_at=ended.ended_at,
         )
 
     async def _audit_start(self, stored: StoredDeployment, request: DeploymentRequest) -> None:

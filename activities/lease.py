@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 from temporalio.api.common.v1 import Payload
 from temporalio.api.enums.v1 import EventType
 from temporalio.api.history.v1 import HistoryEvent
-from temporalio.client import WorkflowExecutionStatus
 from temporalio.service import RPCError, RPCStatusCode
 
 from apollo import names
@@ -16,6 +15,7 @@ from apollo.domain.deployment import Control
 from apollo.domain.rollout import LeaseAnswer, LeaseInput
 from apollo.domain.status import DeploymentState, Outcome
 from apollo.domain.turn import TurnInput, TurnRecord
+from apollo.executions import runs
 
 if TYPE_CHECKING:
     from temporalio.client import Client
@@ -81,7 +81,7 @@ class LeaseKeeper:
 
         A holder's children go on for a while after it was terminated.
         """
-        if await self._runs(holder.workflow_id):
+        if await runs(self.client, holder.workflow_id):
             return False
         stored = await self.catalog.deployments.by_workflow(holder.workflow_id)
         if stored is None:
@@ -91,19 +91,10 @@ class LeaseKeeper:
             names.batch_id(holder.workflow_id, row.phase, row.wave, row.batch) for row in rows
         )
         for batch in batches:
-            if await self._runs(batch):
+            if await runs(self.client, batch):
                 return False
         await self._bury(stored, rows, list(batches))
         return True
-
-    async def _runs(self, workflow_id: str) -> bool:
-        try:
-            found = await self.client.get_workflow_handle(workflow_id).describe()
-        except RPCError as error:
-            if error.status is RPCStatusCode.NOT_FOUND:
-                return False
-            raise
-        return found.status is WorkflowExecutionStatus.RUNNING
 
     async def _bury(
         self, stored: StoredDeployment, rows: list[HostRow], batches: list[str]

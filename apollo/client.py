@@ -10,22 +10,25 @@ from types import TracebackType
 from typing import Any, Literal, Self
 from uuid import uuid4
 
-from temporalio.client import Client, WorkflowFailureError, WorkflowUpdateFailedError
-from temporalio.exceptions import ApplicationError
-from temporalio.service import RPCError, RPCStatusCode
+from temporalio.client import Client
+from temporalio.service import RPCError
 
 from apollo import names
 from apollo.artifacts.pack import pack
 from apollo.artifacts.store import Store
 from apollo.catalog.catalog import Catalog
-from apollo.catalog.records import HostRow, KnownHost, StoredDeployment
+from apollo.catalog.records import HostRow, KnownHost, StoredDeployment, StoredPromotion
 from apollo.domain.deployment import Control, DeploymentRequest, PaceControl
 from apollo.domain.environment import Environment
+from apollo.domain.pipeline import Stage
+from apollo.domain.promotion import PromotionRequest
 from apollo.domain.release import Artifact, Release
 from apollo.domain.rollout import DeploymentResult
 from apollo.domain.setup import Setup
-from apollo.errors import ApolloError, NotFound, Refused, Unavailable
+from apollo.errors import NotFound, Unavailable
+from apollo.handles import result_of, say
 from apollo.planning import Prepared, prepare
+from apollo.promotions import PromotionHandle, checked, start_promotion
 from apollo.settings import Settings
 from apollo.wiring import connect_temporal, open_catalog, open_store
 from apollo.workflows.deployment import Deployment
@@ -85,7 +88,7 @@ class Apollo:
         return self._temporal
 
     async def apply(
-        self, environment: Environment, pipeline: Sequence[str] = (), reason: str = ""
+        self, environment: Environment, pipeline: Sequence[Stage | str] = (), reason: str = ""
     ) -> int:
         """Make this the environment's content; its revision."""
         who = self.settings.who
@@ -179,6 +182,44 @@ class Apollo:
             raise NotFound(f"{application}/{environment} has had no deployment")
         return DeploymentHandle(self, newest[0].workflow_id)
 
+    async def promote(
+        self,
+        application: str,
+        release: str | None = None,
+        *,
+        from_: str = "",
+        to: str = "",
+        reason: str = "",
+    ) -> PromotionHandle:
+        """Start taking a release along the pipeline.
+
+        Without `release` it is the newest that succeeded in `from_`, or the newest that was made,
+        and there may be nothing to do.
+
+        Raises:
+            NotFound: Nobody knows the application, the release or an environment.
+            Refused: The release is being promoted already, or may not go there.
+        """
+        request = PromotionRequest.model_validate(
+            {"application": application, "release": release, "from": from_, "to": to}
+        ).model_copy(update={"by": self.settings.who, "reason": reason})
+        client = await self.temporal()
+        workflow_id, run_id = await start_promotion(self.catalog, client, request)
+        return PromotionHandle(self.catalog, client, self.settings.who, workflow_id, run_id)
+
+    async def still_run(self, stored: Sequence[StoredPromotion]) -> list[StoredPromotion]:
+        """The promotions as Temporal knows them: those whose workflow is closed are `lost`.
+
+        Raises:
+            Unavailable: Temporal does not answer.
+        """
+        return await checked(await self.temporal(), stored) if stored else []
+
+    async def promotion(self, stored: StoredPromotion) -> PromotionHandle:
+        """A promotion that the catalog knows, to be steered."""
+        found = (stored.workflow_id, stored.run_id)
+        return PromotionHandle(self.catalog, await self.temporal(), self.settings.who, *found)
+
     async def hosts(self, application: str, environment: str) -> dict[str, KnownHost]:
         """What is known of each host."""
         return await self.catalog.hosts.states(application, environment)
@@ -259,13 +300,9 @@ class DeploymentHandle:
         Raises:
             ApolloError: It could not be opened.
         """
-        client = await self.apollo.temporal()
-        handle = client.get_workflow_handle(self.workflow_id, result_type=DeploymentResult)
-        try:
-            result: DeploymentResult = await handle.result()
-            return result
-        except WorkflowFailureError as error:
-            raise _translated(error) from error
+        return await result_of(
+            await self.apollo.temporal(), self.workflow_id, DeploymentResult, "deployment"
+        )
 
     async def _raise_if_failed(self) -> None:
         client = await self.apollo.temporal()
@@ -277,25 +314,4 @@ class DeploymentHandle:
         return Control(by=self.apollo.settings.who, reason=reason)
 
     async def _say(self, word: str, given: Control) -> str:
-        client = await self.apollo.temporal()
-        handle = client.get_workflow_handle(self.workflow_id)
-        try:
-            answer: str = await handle.execute_update(word, given, result_type=str)
-            return answer
-        except WorkflowUpdateFailedError as error:
-            why = error.cause.message if isinstance(error.cause, ApplicationError) else error.cause
-            raise Refused(f"{word} is refused: {why}") from error
-        except RPCError as error:
-            if error.status is RPCStatusCode.NOT_FOUND:
-                raise Refused(f"{word} is refused: the deployment has ended") from error
-            raise Unavailable(f"Temporal does not take {word}: {error}") from error
-
-
-def _translated(error: WorkflowFailureError) -> ApolloError:
-    cause: BaseException | None = error
-    while cause is not None and not isinstance(cause, ApplicationError):
-        cause = cause.__cause__
-    if isinstance(cause, ApplicationError):
-        kind = NotFound if cause.type == "NotFound" else Refused
-        return kind(cause.message)
-    return ApolloError(f"the deployment's workflow ended: {error.cause}")
+        return await say(await self.apollo.temporal(), self.workflow_id, word, given, "deployment")

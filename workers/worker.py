@@ -15,6 +15,7 @@ from temporalio.worker import PollerBehaviorAutoscaling, Worker
 from apollo import names
 from apollo.activities.deployments import DeploymentActivities
 from apollo.activities.hosts import HostActivities
+from apollo.activities.promotions import PromotionActivities
 from apollo.balancers import build_balancer
 from apollo.hosts.secrets import ReferenceSecrets
 from apollo.hosts.session import SshHosts
@@ -25,9 +26,10 @@ from apollo.wiring import StoredManifests, connect_temporal, open_catalog, open_
 from apollo.workers.attributes import ensure_search_attributes
 from apollo.workflows.batch import Batch
 from apollo.workflows.deployment import Deployment
+from apollo.workflows.promotion import Promotion
 
 Role = Literal["control", "hosts", "all"]
-WORKFLOWS = (Deployment, Batch)
+WORKFLOWS = (Deployment, Batch, Promotion)
 
 
 async def run_worker(settings: Settings, role: Role = "all", locations: Sequence[str] = ()) -> None:
@@ -56,7 +58,8 @@ async def running(
             await ensure_search_attributes(client)
             takeover = timedelta(seconds=settings.takeover)
             control = DeploymentActivities(catalog, open_store(settings), client, takeover)
-            await stack.enter_async_context(_control_worker(client, control, settings))
+            promotions = PromotionActivities(catalog, client)
+            await stack.enter_async_context(_control_worker(client, control, promotions, settings))
         if role in ("hosts", "all"):
             turns = HostActivities(_runner(settings))
             queues = [f"{names.HOSTS_QUEUE}-{location}" for location in locations]
@@ -67,7 +70,12 @@ async def running(
         yield
 
 
-def _control_worker(client: Client, control: DeploymentActivities, settings: Settings) -> Worker:
+def _control_worker(
+    client: Client,
+    control: DeploymentActivities,
+    promotions: PromotionActivities,
+    settings: Settings,
+) -> Worker:
     return Worker(
         client,
         task_queue=names.CONTROL_QUEUE,
@@ -82,6 +90,12 @@ def _control_worker(client: Client, control: DeploymentActivities, settings: Set
             control.record_control,
             control.plan_rollback,
             control.close,
+            promotions.open_promotion,
+            promotions.arrive_at_gate,
+            promotions.leave_gate,
+            promotions.show_promotion,
+            promotions.record_promotion_word,
+            promotions.end_promotion,
         ],
         identity=_identity("control"),
         max_concurrent_workflow_tasks=20,

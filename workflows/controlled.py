@@ -5,13 +5,10 @@ import contextlib
 from typing import Any
 
 from temporalio import workflow
-from temporalio.api.common.v1 import Payload
 from temporalio.common import RawValue, SearchAttributeUpdate
 from temporalio.exceptions import ApplicationError
 
 with workflow.unsafe.imports_passed_through():
-    from pydantic import ValidationError
-
     from apollo import names
     from apollo.activities.deployments import DeploymentActivities
     from apollo.domain.base import parse_share
@@ -31,12 +28,7 @@ with workflow.unsafe.imports_passed_through():
     from apollo.workflows.batch import Batch
     from apollo.workflows.inputs import first_only
     from apollo.workflows.options import quick
-
-NO_WORD = RawValue(Payload())
-"""What a signal without input is taken for."""
-_SHOWN = 300
-"""Characters of a reason that states and details show; the audit has all of it."""
-_WORD = 'JSON (may be left out): {"by": "ada", "reason": "latency is up"}'
+    from apollo.workflows.words import EXAMPLE, NO_WORD, read_word, told, update_id
 
 
 class Controlled:
@@ -57,30 +49,32 @@ class Controlled:
 
     # Updates: refused with a reason, recorded with who and why.
 
-    @workflow.update(description=f"Begin no more turns; those in flight end. {_WORD}")
+    @workflow.update(description=f"Begin no more turns; those in flight end. {EXAMPLE}")
     def pause(self, word: Control = Control()) -> str:
         """Pause the deployment."""
-        return self._obey("pause", word, self.update_id())
+        return self._obey("pause", word, update_id())
 
-    @workflow.update(description=f"Go on after a pause. {_WORD}")
+    @workflow.update(description=f"Go on after a pause. {EXAMPLE}")
     def resume(self, word: Control = Control()) -> str:
         """Resume the deployment."""
-        return self._obey("resume", word, self.update_id())
+        return self._obey("resume", word, update_id())
 
-    @workflow.update(description=f"End at the next host boundary; hosts stay as they are. {_WORD}")
+    @workflow.update(
+        description=f"End at the next host boundary; hosts stay as they are. {EXAMPLE}"
+    )
     def abort(self, word: Control = Control()) -> str:
         """Abort the deployment."""
-        return self._obey("abort", word, self.update_id())
+        return self._obey("abort", word, update_id())
 
-    @workflow.update(description=f"Take every changed host back to what it ran. {_WORD}")
+    @workflow.update(description=f"Take every changed host back to what it ran. {EXAMPLE}")
     def rollback(self, word: Control = Control()) -> str:
         """Roll the deployment back."""
-        return self._obey("rollback", word, self.update_id())
+        return self._obey("rollback", word, update_id())
 
-    @workflow.update(description=f"Open the gate that is waited at. {_WORD}")
+    @workflow.update(description=f"Open the gate that is waited at. {EXAMPLE}")
     def approve(self, word: Control = Control()) -> str:
         """Approve what waits."""
-        return self._obey("approve", word, self.update_id())
+        return self._obey("approve", word, update_id())
 
     @workflow.update(
         name="pace", description='Change max_unavailable. JSON: {"max_unavailable": "20%"}'
@@ -88,7 +82,7 @@ class Controlled:
     def set_pace(self, word: PaceControl = PaceControl()) -> str:
         """Change the pace for the rest of the deployment."""
         self.pace = word.max_unavailable
-        return self._obey("pace", word, self.update_id(), word.max_unavailable)
+        return self._obey("pace", word, update_id(), word.max_unavailable)
 
     @pause.validator
     def _may_pause(self, word: Control = Control()) -> None:
@@ -118,32 +112,32 @@ class Controlled:
 
     # Signals take anything, or nothing: a word that cannot be read still counts.
 
-    @workflow.signal(name="pause", description=f"Begin no more turns. {_WORD}")
+    @workflow.signal(name="pause", description=f"Begin no more turns. {EXAMPLE}")
     @first_only
     def _pause_signal(self, word: RawValue = NO_WORD) -> None:
         self._hear("pause", word)
 
-    @workflow.signal(name="resume", description=f"Go on after a pause. {_WORD}")
+    @workflow.signal(name="resume", description=f"Go on after a pause. {EXAMPLE}")
     @first_only
     def _resume_signal(self, word: RawValue = NO_WORD) -> None:
         self._hear("resume", word)
 
-    @workflow.signal(name="abort", description=f"End at the next host boundary. {_WORD}")
+    @workflow.signal(name="abort", description=f"End at the next host boundary. {EXAMPLE}")
     @first_only
     def _abort_signal(self, word: RawValue = NO_WORD) -> None:
         self._hear("abort", word)
 
-    @workflow.signal(name="rollback", description=f"Take every changed host back. {_WORD}")
+    @workflow.signal(name="rollback", description=f"Take every changed host back. {EXAMPLE}")
     @first_only
     def _rollback_signal(self, word: RawValue = NO_WORD) -> None:
         self._hear("rollback", word)
 
-    @workflow.signal(name="approve", description=f"Open the gate that is waited at. {_WORD}")
+    @workflow.signal(name="approve", description=f"Open the gate that is waited at. {EXAMPLE}")
     @first_only
     def _approve_signal(self, word: RawValue = NO_WORD) -> None:
         self._hear("approve", word)
 
-    @workflow.signal(name="supersede", description=f"A newer deployment takes over. {_WORD}")
+    @workflow.signal(name="supersede", description=f"A newer deployment takes over. {EXAMPLE}")
     @first_only
     def _supersede_signal(self, word: RawValue = NO_WORD) -> None:
         self._hear("supersede", word)
@@ -193,7 +187,7 @@ class Controlled:
             raise ApplicationError(refusal, type="Refused")
 
     def _hear(self, action: str, raw: RawValue) -> None:
-        word = read_word(raw)
+        word = read_word(raw, Control)
         if refusal := self.controls.refusal(action):
             workflow.logger.warning("signal %s was ignored: %s", action, refusal)
             self._audit(f"{action} refused", word, str(workflow.uuid4()), refusal)
@@ -202,7 +196,7 @@ class Controlled:
 
     def _obey(self, action: str, word: Control, control: str, detail: str = "") -> str:
         self._audit(action, word, control, detail)
-        controls, reason = self.controls, _reason(word)
+        controls, reason = self.controls, told(word)
         if action == "pause":
             controls.pause(reason)
         elif action == "resume":
@@ -225,12 +219,6 @@ class Controlled:
                 detail=detail,
             )
         )
-
-    @staticmethod
-    def update_id() -> str:
-        """The id of the update that is being handled."""
-        info = workflow.current_update_info()
-        return info.id if info else str(workflow.uuid4())
 
     def _nothing_to_tell(self) -> bool:
         told = self.batch is None or self._told == self.word_for_batch()
@@ -277,19 +265,3 @@ class Controlled:
     def _show_details(self) -> None:
         state, detail = self._state()
         workflow.set_current_details(deployment_details(self.opened, state, detail, self._progress))
-
-
-def read_word(raw: RawValue) -> Control:
-    """A signal's input as a control; what is no control is kept as its reason."""
-    if not isinstance(raw, RawValue):  # one of several inputs
-        return Control(reason=repr(raw)[:200])
-    text = raw.payload.data.decode(errors="replace")
-    try:
-        return Control.model_validate_json(text) if text else Control()
-    except ValidationError:
-        return Control(reason=text[:200])
-
-
-def _reason(word: Control) -> str:
-    reason, by = word.reason[:_SHOWN], word.by[:_SHOWN]
-    return f"{reason} ({by})" if reason and by else reason or by

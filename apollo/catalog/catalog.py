@@ -16,6 +16,7 @@ from apollo.catalog.keys import HostKeys
 from apollo.catalog.leases import Leases
 from apollo.catalog.migration import upgrade
 from apollo.catalog.plans import Plans
+from apollo.catalog.promotions import Promotions
 from apollo.catalog.releases import Releases
 from apollo.catalog.turns import Turns
 
@@ -38,6 +39,7 @@ class Catalog:
         self.hosts = Hosts(database)
         self.keys = HostKeys(database)
         self.leases = Leases(database)
+        self.promotions = Promotions(database)
         self.audit = Audit(database)
 
     @classmethod

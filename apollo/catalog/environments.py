@@ -11,6 +11,7 @@ from apollo.catalog.audit import note
 from apollo.catalog.engine import Database, digest, insert
 from apollo.catalog.records import AppliedEnvironment
 from apollo.domain.environment import Environment
+from apollo.domain.pipeline import Stage, read_pipeline, stored_pipeline
 from apollo.errors import NotFound
 
 _HEAD = tables.environments
@@ -24,7 +25,11 @@ class Environments:
         self._database = database
 
     async def apply(
-        self, environment: Environment, pipeline: Sequence[str], by: str, reason: str = ""
+        self,
+        environment: Environment,
+        pipeline: Sequence[Stage | str],
+        by: str,
+        reason: str = "",
     ) -> int:
         """Make this the environment's content and return its revision.
 
@@ -38,7 +43,7 @@ class Environments:
             await connection.execute(
                 update(tables.applications)
                 .where(tables.applications.c.name == application)
-                .values(pipeline=list(pipeline))
+                .values(pipeline=stored_pipeline(read_pipeline(pipeline)))
             )
             revision = await self._head(connection, application, name)
             if revision and mark == await self._digest(connection, application, name, revision):
@@ -92,6 +97,21 @@ class Environments:
             if row is None:
                 raise await unknown_environment(connection, application, name, revision)
         return _record(row)
+
+    async def stages(self, application: str) -> tuple[Stage, ...]:
+        """The stages of an application's pipeline.
+
+        Raises:
+            NotFound: Nobody knows the application.
+        """
+        known = tables.applications.c
+        query = select(known.name, known.pipeline).order_by(known.name)
+        async with self._database.read() as connection:
+            found = {name: stored for name, stored in await connection.execute(query)}
+        if application not in found:
+            hint = f"known are {', '.join(found)}" if found else "apply one: apollo apply"
+            raise NotFound(f"no application {application!r} was ever applied", hint=hint)
+        return read_pipeline(found[application])
 
     async def list(self, application: str | None = None) -> list[AppliedEnvironment]:
         """All environments as they are, or those of an application."""
@@ -184,7 +204,7 @@ def _record(row: RowMapping) -> AppliedEnvironment:
     return AppliedEnvironment(
         environment=Environment.model_validate(row["spec"]),
         revision=row["revision"],
-        pipeline=tuple(row["pipeline"]),
+        stages=read_pipeline(row["pipeline"]),
         applied_at=row["applied_at"],
         applied_by=row["applied_by"],
         reason=row["reason"],

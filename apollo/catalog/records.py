@@ -7,7 +7,9 @@ from pydantic import Field
 
 from apollo.domain.base import Wire
 from apollo.domain.environment import Environment
+from apollo.domain.pipeline import Stage, names_of
 from apollo.domain.plan import HostState, PlannedHost
+from apollo.domain.promotion import PromotionState, StageProgress
 from apollo.domain.release import Release
 from apollo.domain.rollout import Phase
 from apollo.domain.status import DeploymentState, Outcome
@@ -15,14 +17,19 @@ from apollo.domain.turn import TurnRecord
 
 
 class AppliedEnvironment(Wire):
-    """An environment as it was applied; the pipeline is the application's, as it is now."""
+    """An environment as it was applied; the stages are the application's, as they are now."""
 
     environment: Environment
     revision: int
-    pipeline: tuple[str, ...] = ()
+    stages: tuple[Stage, ...] = ()
     applied_at: datetime
     applied_by: str
     reason: str = ""
+
+    @property
+    def pipeline(self) -> tuple[str, ...]:
+        """The names of the pipeline's environments."""
+        return names_of(self.stages)
 
 
 class StoredRelease(Wire):
@@ -71,6 +78,39 @@ class StoredDeployment(NewDeployment):
     def label(self) -> str:
         """`shop/prod#42`."""
         return f"{self.application}/{self.environment}#{self.number}"
+
+
+class NewPromotion(Wire):
+    """What a promotion is when it is opened."""
+
+    workflow_id: str
+    run_id: str
+    application: str
+    release: str
+    stages: tuple[StageProgress, ...]
+    by: str = ""
+    reason: str = ""
+    request: dict[str, Any] = Field(default_factory=dict)
+
+
+class StoredPromotion(NewPromotion):
+    """A promotion as the catalog knows it."""
+
+    uuid: str
+    stage: str
+    at_gate: bool = False
+    superseded_by: str = ""
+    held: bool = False
+    state: PromotionState
+    detail: str = ""
+    opened_at: datetime
+    since: datetime
+    ended_at: datetime | None = None
+
+    @property
+    def label(self) -> str:
+        """`shop 1.4.2`."""
+        return f"{self.application} {self.release}"
 
 
 class HostRow(PlannedHost):

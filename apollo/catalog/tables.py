@@ -223,6 +223,32 @@ leases = Table(
     Column("granted_ms", BigInteger, nullable=False),
 )
 
+promotions = Table(
+    "promotions",
+    metadata,
+    Column("uuid", String(36), primary_key=True),
+    Column("application", ForeignKey("applications.name"), nullable=False),
+    Column("release", String(128), nullable=False),
+    Column("workflow_id", Text, nullable=False),
+    Column("run_id", Text, nullable=False),
+    # Where it is, and whether at that stage's gate: what rivals see, written by their transactions.
+    Column("stage", String(63), nullable=False),
+    Column("at_gate", Boolean, nullable=False),
+    Column("superseded_by", String(128), nullable=False),
+    Column("held", Boolean, nullable=False),
+    Column("state", String(20), nullable=False),
+    Column("detail", Text, nullable=False),
+    Column("stages", JSON, nullable=False),
+    Column("by", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("request", JSON, nullable=False),
+    Column("opened_at", UtcDateTime, nullable=False),
+    Column("since", UtcDateTime, nullable=False),
+    Column("ended_at", UtcDateTime),
+    UniqueConstraint("workflow_id", "run_id"),
+    Index(None, "application", "ended_at", "stage"),
+)
+
 audit = Table(
     "audit",
     metadata,

@@ -48,12 +48,27 @@ COMMANDS = (
         "the first environment of the pipeline. `current` deploys new configuration of the same "
         "release. Ctrl-C detaches; the deployment goes on.",
     ),
-    Command("watch", "watch:watch", STEER, "Watch the deployment that runs, or show the last."),
+    Command(
+        "promote",
+        "promote:promote",
+        DEPLOY,
+        "Take a release along the pipeline and follow it.\n\nAt each stage it waits for approval, "
+        "bake and windows, then deploys. Ctrl-C detaches; the promotion goes on.",
+    ),
+    Command(
+        "watch",
+        "watch:watch",
+        STEER,
+        "Watch the deployment that runs, or show the last.\n\nWith the name of an application its "
+        "newest promotion.",
+    ),
     Command("pause", "controls:pause", STEER, "Begin no more turns; those in flight end."),
-    Command("resume", "controls:resume", STEER, "Go on after a pause."),
+    Command("hold", "gates:hold", STEER, "Let promotions begin nothing new."),
+    Command("resume", "gates:resume", STEER, "Go on after a pause or a hold."),
     Command("abort", "controls:abort", STEER, "End at the next host boundary."),
     Command("rollback", "controls:rollback", STEER, "Take every changed host back."),
-    Command("approve", "controls:approve", STEER, "Open the gate that is waited at."),
+    Command("approve", "gates:approve", STEER, "Open the gate that is waited at."),
+    Command("reject", "gates:reject", STEER, "End what waits in an environment."),
     Command("pace", "controls:pace", STEER, "Change how many hosts may be out."),
     Command("status", "status:status", LOOK, "Show what runs in all environments, or in one."),
     Command("hosts", "hosts:app", LOOK, "Show what is known of each host."),

@@ -1,4 +1,4 @@
-"""`apollo pause|resume|abort|rollback|approve|pace`: words to the deployment that runs."""
+"""`apollo pause|abort|rollback|pace`: words to the deployment that runs."""
 
 from collections.abc import Awaitable, Callable
 from typing import Annotated
@@ -9,7 +9,7 @@ from apollo.cli.options import Env, Reason
 from apollo.cli.places import Place, place_of
 from apollo.cli.render.terminal import talk
 from apollo.cli.session import connected
-from apollo.client import DeploymentHandle
+from apollo.client import Apollo, DeploymentHandle
 from apollo.errors import Refused
 
 Say = Callable[[DeploymentHandle], Awaitable[str]]
@@ -19,11 +19,6 @@ Share = Annotated[str, Parameter(help="A count per location, or a percentage: 3,
 async def pause(env: Env, /, *, reason: Reason = "") -> int:
     """Begin no more turns; those in flight end."""
     return await _say(env, "pause", lambda handle: handle.pause(reason))
-
-
-async def resume(env: Env, /, *, reason: Reason = "") -> int:
-    """Go on after a pause."""
-    return await _say(env, "resume", lambda handle: handle.resume(reason))
 
 
 async def abort(env: Env, /, *, reason: Reason = "") -> int:
@@ -36,11 +31,6 @@ async def rollback(env: Env, /, *, reason: Reason = "") -> int:
     return await _say(env, "rollback", lambda handle: handle.rollback(reason))
 
 
-async def approve(env: Env, /, *, reason: Reason = "") -> int:
-    """Open the gate that is waited at."""
-    return await _say(env, "approve", lambda handle: handle.approve(reason))
-
-
 async def pace(env: Env, max_unavailable: Share, /, *, reason: Reason = "") -> int:
     """Change how many hosts may be out."""
     return await _say(env, "pace", lambda handle: handle.pace(max_unavailable, reason))
@@ -49,10 +39,15 @@ async def pace(env: Env, max_unavailable: Share, /, *, reason: Reason = "") -> i
 async def _say(env: str, word: str, say: Say) -> int:
     place = place_of(env)
     async with connected() as apollo:
-        handle = await apollo.deployment(place.application, place.environment, place.number)
-        await _refuse_if_ended(handle, place, word)
-        answer = await say(handle)
-        status = await handle.status()
+        return await say_to_deployment(apollo, place, word, say)
+
+
+async def say_to_deployment(apollo: Apollo, place: Place, word: str, say: Say) -> int:
+    """Say a word to the deployment that runs, and say what came of it."""
+    handle = await apollo.deployment(place.application, place.environment, place.number)
+    await _refuse_if_ended(handle, place, word)
+    answer = await say(handle)
+    status = await handle.status()
     label = status.deployment.label if status else place.label
     talk(
         f"{label}  {word} accepted; it is {answer.rpartition(' ')[2]}",

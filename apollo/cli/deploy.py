@@ -1,6 +1,5 @@
 """`apollo deploy`."""
 
-import re
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
@@ -20,11 +19,11 @@ from apollo.cli.render.plan import render_plan
 from apollo.cli.render.terminal import on_terminal, show_json, talk
 from apollo.cli.session import connected
 from apollo.client import Apollo, DeploymentHandle
+from apollo.domain.pipeline import of_working_tree
 from apollo.errors import Refused
 from apollo.files.mistakes import one_line
 from apollo.files.project import Project
 
-_DIRTY = re.compile(r"-dirty\.[0-9a-f]{8}$")
 Version = Annotated[
     str, Parameter(help="A version, or `current`; without one the working tree is packed.")
 ]
@@ -100,7 +99,7 @@ def _why(override: str | None) -> str:
 
 def _check_stage(project: Project | None, place: Place, release: str) -> None:
     """What was packed from a working tree is for the first environment only."""
-    if release and not _DIRTY.search(release):
+    if release and not of_working_tree(release):
         return
     if project is None:
         if release:

@@ -9,6 +9,7 @@ from apollo.client import Apollo
 from apollo.domain.base import format_duration
 from apollo.domain.environment import Environment
 from apollo.domain.fleet import Host
+from apollo.domain.pipeline import Stage
 from apollo.errors import NotFound
 from apollo.files.environment import resolve
 from apollo.files.project import Project
@@ -28,7 +29,7 @@ class Difference:
     """An environment as the files say, and how it differs from what is applied."""
 
     wanted: Environment
-    pipeline: tuple[str, ...]
+    pipeline: tuple[Stage, ...]
     revision: int
     """The applied one; 0: it was never applied."""
     changes: tuple[Change, ...]
@@ -49,12 +50,12 @@ async def difference(apollo: Apollo, project: Project, name: str) -> Difference:
     try:
         applied = await apollo.catalog.environments.get(project.application, name)
     except NotFound:
-        return Difference(wanted, project.pipeline, 0, ())
+        return Difference(wanted, project.stages, 0, ())
     changes = list(compare(applied.environment, wanted))
-    before, after = " → ".join(applied.pipeline), " → ".join(project.pipeline)
+    before, after = (" → ".join(map(str, each)) for each in (applied.stages, project.stages))
     if before != after:
         changes.append(Change("pipeline", before or None, after or None))
-    return Difference(wanted, project.pipeline, applied.revision, tuple(changes))
+    return Difference(wanted, project.stages, applied.revision, tuple(changes))
 
 
 def compare(before: Environment, after: Environment) -> Iterator[Change]:

@@ -5,6 +5,10 @@ from typing import Annotated
 from cyclopts import Parameter
 
 Env = Annotated[str, Parameter(help="`prod` beside an apollo.yaml, `shop/prod` anywhere.")]
+EnvOrApplication = Annotated[
+    str,
+    Parameter(help="`prod` beside an apollo.yaml, `shop/prod` anywhere; `shop`: all its stages."),
+]
 Json = Annotated[bool, Parameter(name="--json", help="Print JSON.")]
 JsonLines = Annotated[bool, Parameter(name="--json", help="Print one line of JSON per change.")]
 Yes = Annotated[bool, Parameter(name=["--yes", "-y"], help="Do not ask.")]

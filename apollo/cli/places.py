@@ -82,6 +82,12 @@ def application_here() -> str:
     return found if isinstance(found, str) else ""
 
 
+def application_named(text: str) -> str:
+    """The application, when `text` names one rather than an environment; else nothing."""
+    here = application_here()
+    return text if "/" not in text and "#" not in text and here in ("", text) else ""
+
+
 def project_of(place: Place) -> Project | None:
     """The project here, when it is of that application.
 

@@ -22,9 +22,9 @@ def deployment_details(
     change = f"{opened.previous_release or 'nothing'} → {opened.release}"
     lines = [f"**{opened.label}** {change}: **{state}**"]
     if opened.override:
-        lines.append(f"\nKeeps to no window and waits for no approval: {_plain(opened.override)}")
+        lines.append(f"\nKeeps to no window and waits for no approval: {plain(opened.override)}")
     if detail:
-        lines.append(f"\n{_plain(detail)}")
+        lines.append(f"\n{plain(detail)}")
     locations = list(opened.locations)
     rows = list(_rows(opened, progress.values()))
     table = _table(rows, locations)
@@ -97,7 +97,7 @@ def _words(state: DeploymentState, detail: str) -> list[str]:
     return ["`pause`", "`abort`", "`rollback`", "`pace`"]
 
 
-def _plain(text: str) -> str:
+def plain(text: str) -> str:
     """Text from hosts and people must not become markup, nor fill the page."""
     line = " ".join(text.split())
     line = line if len(line) <= TEXT else f"{line[:TEXT]}…"

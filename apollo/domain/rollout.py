@@ -276,3 +276,4 @@ class DeploymentResult(Wire):
     outcomes: dict[str, int] = {}
     errors: dict[str, int] = {}
     detail: str = ""
+    ended_at: datetime | None = None

@@ -42,10 +42,12 @@ def check_project(draft: Draft) -> None:
 
 
 def _pipeline(draft: Draft) -> Iterator[Mistake]:
-    names = draft.top.sequence("pipeline")
+    entries = draft.top.sequence("pipeline")
+    names = [entry.get("environment") if isinstance(entry, dict) else entry for entry in entries]
     counts = Counter(name for name in names if isinstance(name, str))
     for index, name in enumerate(names):
-        path = ("pipeline", index)
+        within = ("environment",) if isinstance(entries[index], dict) else ()
+        path: Path = ("pipeline", index, *within)
         if not isinstance(name, str):
             continue
         if name not in draft.environments and name not in draft.unreadable:

@@ -4,6 +4,7 @@ from typing import Any, NamedTuple
 
 from apollo.domain import base
 from apollo.domain.environment import BalancerSpec, ConfigurationFile, FleetSpec, InlineHost
+from apollo.domain.pipeline import Stage
 from apollo.domain.setup import Health, Hook, Setup
 from apollo.files.inventory import InventoryHost
 from apollo.files.models import Model
@@ -19,6 +20,7 @@ SHORT: dict[Model | None, str] = {
     Hook: "a command line",
     InlineHost: "an address",
     InventoryHost: "an address",
+    Stage: "an environment's name",
 }
 """Models for which one text may stand."""
 
@@ -32,6 +34,7 @@ EXAMPLES = {
     "fleet": "fleet: {hosts: {web1: 10.0.1.1}}",
     "address": "address: 10.0.1.1",
     "share": "share: 10%",
+    "environment": "environment: prod",
     "run": "run: bin/start",
     "port": 'port: "8080"',
     "at": 'at: ["tcp:lb1:9999"]',

@@ -9,6 +9,7 @@ from pydantic import BaseModel, BeforeValidator, Field, ValidationError
 
 from apollo.domain.base import FileModel, Name, without_free_keys
 from apollo.domain.environment import EnvironmentSpec
+from apollo.domain.pipeline import Pipeline, Stage, names_of
 from apollo.domain.setup import Setup
 from apollo.files.checks import check_project, mask_secrets
 from apollo.files.draft import Draft, EnvironmentDraft
@@ -44,7 +45,7 @@ class ProjectFile(FileModel):
     release: ReleaseSpec | None = None
     setup: Setup
     environments: Annotated[dict[Name, EnvironmentSpec], BeforeValidator(without_free_keys)] = {}
-    pipeline: tuple[str, ...] = ()
+    pipeline: Pipeline = ()
 
 
 @dataclass(frozen=True)
@@ -56,12 +57,18 @@ class Project:
     release: ReleaseSpec | None
     setup: Setup
     environments: dict[str, EnvironmentSpec]
-    pipeline: tuple[str, ...]
+    stages: tuple[Stage, ...]
+    """Of the pipeline."""
     inventories: dict[str, InventoryFile]
     """By the path that `fleet.inventory` has."""
     texts: dict[str, dict[str, str]]
     """Environment → path in the release → the template's text."""
     warnings: tuple[FileWarning, ...] = ()
+
+    @property
+    def pipeline(self) -> tuple[str, ...]:
+        """The names of the pipeline's environments."""
+        return names_of(self.stages)
 
 
 def load_project(where: FilePath | str) -> Project:
@@ -181,7 +188,7 @@ def _build(draft: Draft, readable: bool) -> Project:
         release=file.release,
         setup=file.setup,
         environments=environments,
-        pipeline=file.pipeline,
+        stages=file.pipeline,
         inventories=inventories,
         texts={
             name: {path: text.text for path, text in each.texts.items()}

@@ -56,7 +56,7 @@ def running(applied: Shop) -> Shop:
 
 def test_nothing_is_shown_before_anything_was_applied(shop: Shop) -> None:
     assert shop.good("status").err == "No environment was ever applied: apollo apply\n"
-    assert json.loads(shop.good("status", "--json").out) == {"environments": []}
+    assert json.loads(shop.good("status", "--json").out) == {"environments": [], "promotions": []}
     assert shop("status", "prod").code == 2
     assert shop("history", "prod").code == 2
 

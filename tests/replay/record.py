@@ -3,11 +3,14 @@
 import asyncio
 import json
 import tempfile
+from datetime import timedelta
 from pathlib import Path
 
+from apollo.domain.pipeline import Stage as PipelineStage
 from apollo.domain.status import Outcome
 from apollo.errors import ConnectFailed
 from apollo.settings import leave
+from tests.support.promotions import pipeline, promote
 from tests.support.stage import Running, Stage, open_stage, until
 
 HISTORIES = Path(__file__).parent / "histories"
@@ -19,6 +22,7 @@ async def record(stage: Stage) -> None:
     await superseded(stage)
     await gated(stage)
     await attached(stage)
+    await promoted(stage)
 
 
 async def paused_and_rolled_back(stage: Stage) -> None:
@@ -91,6 +95,27 @@ async def attached(stage: Stage) -> None:
     await keep(running, "attached", [(1, "forward")])
 
 
+async def promoted(stage: Stage) -> None:
+    """Through two stages with a bake, a hold and an approval; and superseded at a gate."""
+    baked = PipelineStage(environment="dev", bake=timedelta(milliseconds=300))
+    play = await pipeline(stage, [baked, "prod"], approval=True, application="promoted")
+    play.script.hold()
+    older = await promote(play, "1.0")
+    await play.under_way(1)
+    await older.said.hold("look first")
+    play.script.let_go()
+    await older.until("held", "prod")
+    await older.said.resume()
+    await older.until("awaiting", "prod")
+    newer = await promote(play, "1.1")
+    assert (await older.result()).state == "superseded"
+    await newer.until("awaiting", "prod")
+    await newer.signal("approve", "--input", '{"by": "ada"}')
+    assert (await newer.result()).state == "succeeded"
+    for name, each in (("superseded", older), ("approved", newer)):
+        await keep_history(stage, f"{name}.promotion", each.id)
+
+
 async def _heard(running: Running) -> bool:
     return "abort" in [entry.action for entry in await running.audit()]
 
@@ -102,10 +127,14 @@ async def keep(running: Running, name: str, batches: list[tuple[int, str]]) -> N
         f"{name}.{phase}-{wave}.batch": running.batch(wave, 1, phase) for wave, phase in batches
     }
     for file, workflow_id in ids.items():
-        handle = running.play.stage.client.get_workflow_handle(workflow_id)
-        history = await handle.fetch_history()
-        kept = {"workflow_id": workflow_id, "history": json.loads(history.to_json())}
-        (HISTORIES / f"{file}.json").write_text(json.dumps(kept), encoding="utf-8")
+        await keep_history(running.play.stage, file, workflow_id)
+
+
+async def keep_history(stage: Stage, file: str, workflow_id: str) -> None:
+    """Store a workflow's history."""
+    history = await stage.client.get_workflow_handle(workflow_id).fetch_history()
+    kept = {"workflow_id": workflow_id, "history": json.loads(history.to_json())}
+    (HISTORIES / f"{file}.json").write_text(json.dumps(kept), encoding="utf-8")
 
 
 async def main() -> None:

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -21,12 +21,14 @@ from temporalio.worker import Worker
 from apollo import errors, names
 from apollo.activities.deployments import DeploymentActivities
 from apollo.activities.hosts import HostActivities
+from apollo.activities.promotions import PromotionActivities
 from apollo.artifacts.store import FolderStore
 from apollo.catalog import Catalog
 from apollo.catalog.records import AuditEntry, StoredDeployment
 from apollo.client import Apollo, DeploymentHandle
 from apollo.domain.environment import Environment
 from apollo.domain.fleet import Fleet, Host
+from apollo.domain.pipeline import Stage as PipelineStage
 from apollo.domain.release import Artifact, Release
 from apollo.domain.rollout import DeploymentResult
 from apollo.domain.setup import Setup
@@ -162,7 +164,7 @@ def _record(given: TurnInput, end: Outcome) -> TurnRecord:
 
 @dataclass
 class Play:
-    """One application with one environment, on the stage that all share."""
+    """One application, by default with one environment, on the stage that all share."""
 
     stage: "Stage"
     application: str
@@ -309,9 +311,14 @@ class Stage:
         approval: bool = False,
         windows: Sequence[str] = (),
         application: str = "",
+        pipeline: Sequence[PipelineStage | str] = ("prod",),
+        environments: Mapping[str, Mapping[str, Any]] | None = None,
         **strategy: Any,
     ) -> Play:
-        """A new application with hosts `h1`, `h2` and so on, in the locations in turn."""
+        """A new application with hosts `h1`, `h2` and so on, in the locations in turn.
+
+        `environments` are those beside `prod`, with what they have that `prod` has not.
+        """
         application = application or f"shop-{uuid4().hex[:8]}"
         fleet = Fleet(
             hosts=tuple(
@@ -332,9 +339,25 @@ class Stage:
             approval=approval,
             windows=tuple(map(parse_window, windows)),
         )
-        await self.catalog.environments.apply(environment, ["prod"], "ada")
+        for name, values in (environments or {}).items():
+            other = environment.model_copy(update={"name": name, "approval": False, **values})
+            await self.catalog.environments.apply(other, pipeline, "ada")
+        await self.catalog.environments.apply(environment, pipeline, "ada")
         script = self.actors.scripts[application] = Script()
         return Play(self, application, environment, script)
+
+    def worker(self, queue: str, **options: Any) -> Worker:
+        """A control worker for this queue."""
+        store = FolderStore(self.apollo.settings.store_folder)
+        control = DeploymentActivities(self.catalog, store, self.client, timedelta(seconds=3))
+        return Worker(
+            self.client,
+            task_queue=queue,
+            workflows=WORKFLOWS,
+            activities=_activities(control, PromotionActivities(self.catalog, self.client)),
+            max_concurrent_workflow_tasks=20,
+            **options,
+        )
 
     async def temporal(self, *arguments: str) -> str:
         """Run the `temporal` program; what it says."""
@@ -377,16 +400,9 @@ async def open_stage(folder: Path, *, skipping: bool = False) -> AsyncIterator[S
             server.address, data_converter=pydantic_data_converter
         )
         client, catalog = apollo._temporal, apollo.catalog
-        store = FolderStore(settings.store_folder)
-        control = DeploymentActivities(catalog, store, client, timedelta(seconds=3))
+        stage = Stage(folder, server, client, catalog, apollo, actors)
         async with (
-            Worker(
-                client,
-                task_queue=names.CONTROL_QUEUE,
-                workflows=WORKFLOWS,
-                activities=_activities(control),
-                max_concurrent_workflow_tasks=20,
-            ),
+            stage.worker(names.CONTROL_QUEUE),
             Worker(
                 client,
                 task_queue=names.HOSTS_QUEUE,
@@ -394,14 +410,16 @@ async def open_stage(folder: Path, *, skipping: bool = False) -> AsyncIterator[S
                 max_concurrent_activities=500,
             ),
         ):
-            yield Stage(folder, server, client, catalog, apollo, actors)
+            yield stage
             for script in actors.scripts.values():
                 script.let_go()
 
 
-def _activities(control: DeploymentActivities) -> Sequence[Callable[..., Any]]:
+def _activities(*control: object) -> Sequence[Callable[..., Any]]:
     """All that the control worker offers, as the workflows know them by name."""
-    found = [getattr(control, name) for name in dir(control) if not name.startswith("_")]
+    found = [
+        getattr(each, name) for each in control for name in dir(each) if not name.startswith("_")
+    ]
     return [each for each in found if hasattr(each, "__temporal_activity_definition")]
 
 

@@ -220,6 +220,28 @@ def test_a_mistake_in_a_window_is_found_where_it_stands(tmp_path: Path) -> None:
     assert only.hint.startswith("Did you mean Europe/Amsterdam? if not, write an IANA name such as")
 
 
+def test_a_stage_of_the_pipeline_may_bake(tmp_path: Path) -> None:
+    text = SMALL + "pipeline: [{environment: dev, bake: 90m}]\n"
+    project = load_project(write(tmp_path / "good", {"apollo.yaml": text}))
+    assert project.pipeline == ("dev",)
+    assert project.stages[0].bake == timedelta(minutes=90)
+
+    where = ["dve", "{environment: dev, bake: soon}", "{bake: 1h}", "{environment: dev, bak: 1h}"]
+    found = mistakes(tmp_path, f"{SMALL}pipeline: [{', '.join(where)}, {{environment: dve}}, 7]\n")
+    assert [(each.path, each.found) for each in found] == [
+        ("pipeline[0]", "'dve'"),
+        ("pipeline[1].bake", "'soon'"),
+        ("pipeline[2].environment", "only bake"),
+        ("pipeline[3].environment", "dev again"),
+        ("pipeline[3].bak", "'bak'"),
+        ("pipeline[4].environment", "'dve'"),
+        ("pipeline[5]", "the number 7"),
+    ]
+    assert "Did you mean bake? Known here: environment, bake." in [each.hint for each in found]
+    assert found[-1].expected == "an environment's name, or keys and values"
+    assert all(each.line and each.column for each in found)
+
+
 def test_names_in_templates(tmp_path: Path) -> None:
     text = SMALL.replace("  health", "  secrets: [TOKEN]\n  health") + (
         "    secrets: {TOKEN: 'env:TOKEN'}\n    files: {conf/x: {from: t}}\n"

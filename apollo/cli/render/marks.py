@@ -4,6 +4,7 @@ from typing import NamedTuple
 
 from rich.text import Text
 
+from apollo.domain.promotion import PromotionState
 from apollo.domain.status import DeploymentState, Outcome, Serving
 
 
@@ -38,6 +39,20 @@ _STATES = {
     DeploymentState.REFUSED: Mark("✘", "refused", _BAD),
     DeploymentState.FAILED: Mark("✘", "failed", _BAD),
 }
+_PROMOTIONS = {
+    PromotionState.WAITING: Mark("…", "waiting", _BUSY),
+    PromotionState.AWAITING: Mark("?", "awaiting approval", _CARE),
+    PromotionState.BAKING: Mark("⟳", "baking", _BUSY),
+    PromotionState.DEPLOYING: Mark("⟳", "deploying", _BUSY),
+    PromotionState.HELD: Mark("!", "held", _CARE),
+    PromotionState.SUCCEEDED: Mark("✔", "succeeded", _GOOD),
+    PromotionState.STOPPED: Mark("✘", "stopped", _BAD),
+    PromotionState.REJECTED: Mark("✘", "rejected", _CARE),
+    PromotionState.SUPERSEDED: Mark("»", "superseded", _CARE),
+    PromotionState.ABORTED: Mark("✘", "aborted", _CARE),
+    PromotionState.LOST: Mark("✘", "lost", _BAD),
+    PromotionState.NOTHING_TO_DO: Mark("·", "nothing to do"),
+}
 _OUTCOMES = {
     Outcome.UPDATED: Mark("✔", "updated", _GOOD),
     Outcome.CURRENT: Mark("✔", "current", _GOOD),
@@ -63,6 +78,17 @@ PENDING = Mark("·", "pending")
 def state_mark(state: DeploymentState) -> Mark:
     """A deployment's state."""
     return _STATES[state]
+
+
+def promotion_mark(state: PromotionState) -> Mark:
+    """A promotion's state."""
+    return _PROMOTIONS[state]
+
+
+def stage_mark(state: str) -> Mark:
+    """A stage of a promotion: where the promotion stands there, or how its deployment ended."""
+    known = {str(each): mark for each, mark in (*_STATES.items(), *_PROMOTIONS.items())}
+    return known.get(state, PENDING)
 
 
 def outcome_mark(outcome: Outcome | str | None) -> Mark:

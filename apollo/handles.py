@@ -1,0 +1,60 @@
+"""What the client's handles have in common: words to workflows, and their results."""
+
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from temporalio.client import WorkflowFailureError, WorkflowUpdateFailedError
+from temporalio.exceptions import ApplicationError
+from temporalio.service import RPCError, RPCStatusCode
+
+from apollo.errors import ApolloError, NotFound, Refused, Unavailable
+
+if TYPE_CHECKING:
+    from temporalio.client import Client
+
+Result = TypeVar("Result")
+
+
+async def say(client: "Client", workflow_id: str, word: str, given: Any, what: str) -> str:
+    """Say a word to a running workflow; its answer.
+
+    Raises:
+        Refused: It makes no sense now, or the workflow, `what`, has ended.
+        Unavailable: Temporal does not answer.
+    """
+    handle = client.get_workflow_handle(workflow_id)
+    try:
+        answer: str = await handle.execute_update(word, given, result_type=str)
+        return answer
+    except WorkflowUpdateFailedError as error:
+        why = error.cause.message if isinstance(error.cause, ApplicationError) else error.cause
+        raise Refused(f"{word} is refused: {why}") from error
+    except RPCError as error:
+        if error.status is RPCStatusCode.NOT_FOUND:
+            raise Refused(f"{word} is refused: the {what} has ended") from error
+        raise Unavailable(f"Temporal does not take {word}: {error}") from error
+
+
+async def result_of(
+    client: "Client", workflow_id: str, kind: type[Result], what: str, run_id: str | None = None
+) -> Result:
+    """Wait for a workflow's end.
+
+    Raises:
+        ApolloError: It could not be opened, or was ended from outside.
+    """
+    handle = client.get_workflow_handle(workflow_id, run_id=run_id, result_type=kind)
+    try:
+        result: Result = await handle.result()
+        return result
+    except WorkflowFailureError as error:
+        raise _translated(error, what) from error
+
+
+def _translated(error: WorkflowFailureError, what: str) -> ApolloError:
+    cause: BaseException | None = error
+    while cause is not None and not isinstance(cause, ApplicationError):
+        cause = cause.__cause__
+    if isinstance(cause, ApplicationError):
+        kind = NotFound if cause.type == "NotFound" else Refused
+        return kind(cause.message)
+    return ApolloError(f"the {what}'s workflow ended: {error.cause}")
