@@ -8,6 +8,7 @@ from pathlib import Path
 from apollo.domain.status import Outcome
 from apollo.errors import ConnectFailed
 from apollo.settings import leave
+from tests.support.hurry import hurried_windows
 from tests.support.stage import Running, Stage, open_stage, until
 
 HISTORIES = Path(__file__).parent / "histories"
@@ -19,6 +20,7 @@ async def record(stage: Stage) -> None:
     await superseded(stage)
     await gated(stage)
     await attached(stage)
+    await windowed(stage)
 
 
 async def paused_and_rolled_back(stage: Stage) -> None:
@@ -89,6 +91,20 @@ async def attached(stage: Stage) -> None:
     play.script.let_go()
     assert (await running.result()).state == "aborted"
     await keep(running, "attached", [(1, "forward")])
+
+
+async def windowed(stage: Stage) -> None:
+    """Awaits its window, is held as it closes, and goes on when it opens again."""
+    windows = ["TUE 12:01-12:03 UTC", "TUE 12:05-14:00 UTC"]
+    play = await stage.play(hosts=3, locations=1, windows=windows, application="windowed")
+    play.script.hold()
+    with hurried_windows():
+        running = await play.start("1.0")
+        await running.until("awaiting")
+        await running.until("paused")
+        play.script.let_go()
+        assert (await running.result()).state == "succeeded"
+    await keep(running, "windowed", [(1, "forward")])
 
 
 async def _heard(running: Running) -> bool:

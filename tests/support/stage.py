@@ -384,7 +384,7 @@ async def open_stage(folder: Path, *, skipping: bool = False) -> AsyncIterator[S
                 client,
                 task_queue=names.CONTROL_QUEUE,
                 workflows=WORKFLOWS,
-                activities=_activities(control),
+                activities=all_activities(control),
                 max_concurrent_workflow_tasks=20,
             ),
             Worker(
@@ -399,8 +399,8 @@ async def open_stage(folder: Path, *, skipping: bool = False) -> AsyncIterator[S
                 script.let_go()
 
 
-def _activities(control: DeploymentActivities) -> Sequence[Callable[..., Any]]:
-    """All that the control worker offers, as the workflows know them by name."""
+def all_activities(control: DeploymentActivities) -> Sequence[Callable[..., Any]]:
+    """All that a control worker offers, as the workflows know them by name."""
     found = [getattr(control, name) for name in dir(control) if not name.startswith("_")]
     return [each for each in found if hasattr(each, "__temporal_activity_definition")]
 

@@ -1,24 +1,25 @@
 """Windows hold turns, and nothing else; an override opens them."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterator
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
+from typing import Any
 
 import pytest
 import pytest_asyncio
 from temporalio.api.enums.v1 import EventType
 
-from apollo.activities import deployments
+from apollo.activities.deployments import DeploymentActivities
 from apollo.domain.deployment import DeploymentRequest
-from apollo.domain.windows import DAYS, Standing, Window, change_text, standing
+from apollo.domain.windows import DAYS
 from apollo.errors import Refused
 from apollo.names import CONTROL_QUEUE, deployment_id
+from apollo.workers import worker
 from apollo.workflows.deployment import Deployment
-from tests.support.stage import Play, Running, Stage, open_stage, until
+from tests.support.hurry import hurried_windows
+from tests.support.stage import Play, Running, Stage, all_activities, open_stage, until
 
 HOUR = timedelta(hours=1)
-SPEED = 60
-"""On hurried clocks a minute takes a second."""
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
@@ -28,20 +29,20 @@ async def skipping(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[St
         yield stage
 
 
-def ahead(hours: int, zone: str = "UTC") -> str:
-    """A window that opens after so many hours (and up to one more) for two hours, once a week."""
-    opens = opening(hours)
-    end = (opens + 2 * HOUR).strftime("%H:%M")
-    return f"{DAYS[opens.weekday()]} {opens:%H:%M}-{end} {zone}"
-
-
-def opening(hours: int) -> datetime:
+def full_hour(hours: int) -> datetime:
+    """The full hour after so many hours."""
     return datetime.now(UTC).replace(minute=0, second=0, microsecond=0) + (hours + 1) * HOUR
 
 
 def closed_now() -> str:
     """A window of tomorrow's day of the week, and of no other."""
     return f"{DAYS[(datetime.now(UTC).weekday() + 2) % 7]} 00:00-24:00 UTC"
+
+
+async def has_shown(running: Running, state: str) -> bool:
+    """Whether its search attributes ever had this state."""
+    shown = [e.upsert_workflow_search_attributes_event_attributes for e in await running.events()]
+    return any(f'"{state}"'.encode() in each.SerializeToString() for each in shown)
 
 
 async def looks(running: Running) -> int:
@@ -51,40 +52,20 @@ async def looks(running: Running) -> int:
 
 
 @pytest.fixture
-def hurried(monkeypatch: pytest.MonkeyPatch) -> None:
+def hurried() -> Iterator[None]:
     """From the first look on, at noon, a minute on the windows' clocks takes a second."""
-    clock = HurriedClock()
-    monkeypatch.setattr(deployments, "standing", clock.standing)
-    monkeypatch.setattr(deployments, "change_text", clock.change_text)
-
-
-class HurriedClock:
-    """Windows as they stand when a minute takes a second."""
-
-    noon = datetime(2026, 11, 24, 12, tzinfo=UTC)
-    began: datetime | None = None
-
-    def shown(self, moment: datetime) -> datetime:
-        self.began = self.began or moment
-        return self.noon + timedelta(seconds=round((moment - self.began).total_seconds() * SPEED))
-
-    def standing(self, windows: Sequence[Window], moment: datetime) -> Standing:
-        found = standing(windows, self.shown(moment))
-        assert self.began
-        until = found.until and self.began + (found.until - self.noon) / SPEED
-        return Standing(found.open, until)
-
-    def change_text(self, windows: Sequence[Window], found: Standing) -> str:
-        return change_text(windows, Standing(found.open, found.until and self.shown(found.until)))
+    with hurried_windows():
+        yield
 
 
 async def test_a_deployment_awaits_its_window_before_it_asks_for_the_lease(
     skipping: Stage,
 ) -> None:
-    play = await skipping.play(windows=[ahead(5)])
+    opens = full_hour(5)
+    window = f"{DAYS[opens.weekday()]} {opens:%H:%M}-{opens + 2 * HOUR:%H:%M} UTC"
+    play = await skipping.play(windows=[window])
     running = await play.start()
     stored = await running.until("awaiting")
-    opens = opening(5)
     assert stored.detail == f"outside its windows; opens {opens:%Y-%m-%d %H:%M} UTC"
     assert await skipping.catalog.leases.holder(play.application, "prod") is None
 
@@ -111,8 +92,8 @@ async def test_an_open_window_holds_nothing(stage: Stage) -> None:
     running = await play.start()
     assert (await running.result()).state == "succeeded"
     assert await looks(running) == 1
-    shown = [e.upsert_workflow_search_attributes_event_attributes for e in await running.events()]
-    assert not any(b"awaiting" in each.SerializeToString() for each in shown)
+    assert not await has_shown(running, "awaiting")
+    assert await has_shown(running, "succeeded"), "the control"
 
 
 async def test_approval_comes_before_the_windows(stage: Stage) -> None:
@@ -132,13 +113,13 @@ async def test_a_window_that_closes_holds_the_next_turn_and_opens_again_by_itsel
     stage: Stage,
 ) -> None:
     play = await stage.play(
-        hosts=6, locations=1, windows=["DAILY 12:00-12:03 UTC", "TUE 12:06-14:00 UTC"]
+        hosts=6, locations=1, windows=["DAILY 12:00-12:02 UTC", "TUE 12:05-14:00 UTC"]
     )
     play.script.hold()
     running = await play.start()
     await play.under_way(1)
     stored = await running.until("paused")
-    assert stored.detail == "its windows have closed; opens 2026-11-24 12:06 UTC"
+    assert stored.detail == "its windows have closed; opens 2026-11-24 12:05 UTC"
 
     play.script.let_go()
     await until(lambda: not play.script.running(), "the turn in flight ends")
@@ -178,7 +159,7 @@ async def test_nothing_begins_while_it_is_closed(stage: Stage) -> None:
 
 @pytest.mark.usefixtures("hurried")
 async def test_the_windows_hold_and_a_persons_pause_are_two(stage: Stage) -> None:
-    play = await stage.play(hosts=3, windows=["DAILY 12:00-12:02 UTC", "TUE 12:06-14:00 UTC"])
+    play = await stage.play(hosts=3, windows=["DAILY 12:00-12:02 UTC", "TUE 12:05-14:00 UTC"])
     play.script.hold()
     running = await play.start()
     await running.until("paused")
@@ -301,7 +282,7 @@ async def test_what_was_approved_before_still_keeps_to_the_windows(stage: Stage)
 
 def open_for(hours: int) -> str:
     """A window that is open now and for so many hours to come (and up to one more), weekly."""
-    now, end = datetime.now(UTC), opening(hours)
+    now, end = datetime.now(UTC), full_hour(hours)
     return f"{DAYS[now.weekday()]} {now:%H}:00-{end:%H}:00 UTC"
 
 
@@ -344,3 +325,15 @@ async def nothing_is_wrong(running: Running) -> None:
     """No task of the workflow failed."""
     kinds = {event.event_type for event in await running.events()}
     assert EventType.EVENT_TYPE_WORKFLOW_TASK_FAILED not in kinds
+
+
+def test_the_control_worker_offers_all_that_workflows_ask_for(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The stage has a worker of its own, so nothing else here would notice."""
+    monkeypatch.setattr(worker, "Worker", lambda *_, **given: given)
+    control = DeploymentActivities(stage.catalog, stage.apollo.store, stage.client)
+    made: Any = worker._control_worker(stage.client, control, stage.apollo.settings)
+    assert {each.__name__ for each in made["activities"]} == {
+        each.__name__ for each in all_activities(control)
+    }
