@@ -2,13 +2,16 @@
 
 import json
 import re
-from datetime import UTC, datetime
+import shlex
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 
-from apollo.domain.windows import DAYS
+from apollo.domain.windows import DAYS, parse_window, standing
 from tests.cli.conftest import Shop
 
+PAGE = Path(__file__).parents[2] / "docs" / "windows.md"
 OPENS = re.compile(r"closed; opens \d{4}-\d\d-\d\d 09:00 Europe/Amsterdam$", re.MULTILINE)
 
 
@@ -70,3 +73,37 @@ def test_an_override_needs_a_reason(closed: Shop) -> None:
     assert "--override needs a reason" in said.err
     told = closed("deploy", "prod", "1.0", "--override", "the site is down", "--yes")
     assert "It keeps to no window and waits for no approval: the site is down" in told.err
+
+
+def test_the_page_about_windows_is_true(shop: Shop) -> None:
+    """Its windows are applied, its commands carried out; only a server is missing for the last."""
+    page = PAGE.read_text(encoding="utf-8")
+    (windows,) = re.findall(r"^```yaml\n(.*?)```$", page, re.MULTILINE | re.DOTALL)
+    shop.edit("    fleet: {inventory", f"{windows}    fleet: {{inventory")
+    shop.good("release", "create", "1.0")
+    commands = re.findall(r"^\$ apollo (.*)$", page, re.MULTILINE)
+    *quiet, last = map(shlex.split, commands)
+    assert [command[0] for command in quiet] == ["check", "apply", "plan", "status"]
+
+    said = {command[0]: shop.good(*command).out for command in quiet}
+    for word in ("check", "plan", "status"):
+        change = r"(open; closes|closed; opens) 20\d\d-\d\d-\d\d \d\d:00 Europe/Amsterdam"
+        assert re.search(change, said[word])
+    refused = shop(*last)
+    assert "It keeps to no window and waits for no approval: the site is down" in refused.err
+    assert "no Temporal server answers" in refused.err
+
+
+def test_the_page_says_what_daylight_saving_does() -> None:
+    text = PAGE.read_text(encoding="utf-8")
+    spring, autumn = (f"2026-{day}T{{}}:00+00:00" for day in ("03-29", "10-25"))
+    for window, changes in {
+        "02:30-05:00": [(spring, "01:00")],
+        "01:00-02:30": [(spring, "00:00"), (spring, "01:00"), (autumn, "00:30"), (autumn, "01:00")],
+    }.items():
+        assert f"`{window}`" in text
+        parsed = [parse_window(f"DAILY {window} Europe/Amsterdam")]
+        for day, at in changes:
+            change = datetime.fromisoformat(day.format(at))
+            before = standing(parsed, change - timedelta(minutes=1))
+            assert before.until == change

@@ -10,7 +10,9 @@ from apollo.domain.pipeline import Stage as PipelineStage
 from apollo.domain.status import Outcome
 from apollo.errors import ConnectFailed
 from apollo.settings import leave
+from tests.support.hurry import hurried_windows
 from tests.support.promotions import pipeline, promote
+
 from tests.support.stage import Running, Stage, open_stage, until
 
 HISTORIES = Path(__file__).parent / "histories"
@@ -23,6 +25,7 @@ async def record(stage: Stage) -> None:
     await gated(stage)
     await attached(stage)
     await promoted(stage)
+    await windowed(stage)
 
 
 async def paused_and_rolled_back(stage: Stage) -> None:
@@ -114,6 +117,20 @@ async def promoted(stage: Stage) -> None:
     assert (await newer.result()).state == "succeeded"
     for name, each in (("superseded", older), ("approved", newer)):
         await keep_history(stage, f"{name}.promotion", each.id)
+
+
+async def windowed(stage: Stage) -> None:
+    """Awaits its window, is held as it closes, and goes on when it opens again."""
+    windows = ["TUE 12:01-12:03 UTC", "TUE 12:05-14:00 UTC"]
+    play = await stage.play(hosts=3, locations=1, windows=windows, application="windowed")
+    play.script.hold()
+    with hurried_windows():
+        running = await play.start("1.0")
+        await running.until("awaiting")
+        await running.until("paused")
+        play.script.let_go()
+        assert (await running.result()).state == "succeeded"
+    await keep(running, "windowed", [(1, "forward")])
 
 
 async def _heard(running: Running) -> bool:

@@ -354,7 +354,7 @@ class Stage:
             self.client,
             task_queue=queue,
             workflows=WORKFLOWS,
-            activities=_activities(control, PromotionActivities(self.catalog, self.client)),
+            activities=all_activities(control, PromotionActivities(self.catalog, self.client)),
             max_concurrent_workflow_tasks=20,
             **options,
         )
@@ -415,7 +415,7 @@ async def open_stage(folder: Path, *, skipping: bool = False) -> AsyncIterator[S
                 script.let_go()
 
 
-def _activities(*control: object) -> Sequence[Callable[..., Any]]:
+def all_activities(*control: object) -> Sequence[Callable[..., Any]]:
     """All that the control worker offers, as the workflows know them by name."""
     found = [
         getattr(each, name) for each in control for name in dir(each) if not name.startswith("_")

@@ -1,24 +1,27 @@
 """Windows hold turns, and nothing else; an override opens them."""
 
-from collections.abc import AsyncIterator, Sequence
+import asyncio
+from collections.abc import AsyncIterator, Iterator
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
+from typing import Any
 
 import pytest
 import pytest_asyncio
 from temporalio.api.enums.v1 import EventType
 
-from apollo.activities import deployments
+from apollo.activities.deployments import DeploymentActivities
 from apollo.domain.deployment import DeploymentRequest
-from apollo.domain.windows import DAYS, Standing, Window, change_text, standing
+from apollo.domain.status import Outcome
+from apollo.domain.windows import DAYS
 from apollo.errors import Refused
 from apollo.names import CONTROL_QUEUE, deployment_id
+from apollo.workers import worker
 from apollo.workflows.deployment import Deployment
-from tests.support.stage import Play, Running, Stage, open_stage, until
+from tests.support.hurry import hurried_windows
+from tests.support.stage import Play, Running, Stage, all_activities, open_stage, until
 
 HOUR = timedelta(hours=1)
-SPEED = 60
-"""On hurried clocks a minute takes a second."""
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
@@ -28,20 +31,20 @@ async def skipping(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[St
         yield stage
 
 
-def ahead(hours: int, zone: str = "UTC") -> str:
-    """A window that opens after so many hours (and up to one more) for two hours, once a week."""
-    opens = opening(hours)
-    end = (opens + 2 * HOUR).strftime("%H:%M")
-    return f"{DAYS[opens.weekday()]} {opens:%H:%M}-{end} {zone}"
-
-
-def opening(hours: int) -> datetime:
+def full_hour(hours: int) -> datetime:
+    """The full hour after so many hours."""
     return datetime.now(UTC).replace(minute=0, second=0, microsecond=0) + (hours + 1) * HOUR
 
 
 def closed_now() -> str:
     """A window of tomorrow's day of the week, and of no other."""
     return f"{DAYS[(datetime.now(UTC).weekday() + 2) % 7]} 00:00-24:00 UTC"
+
+
+async def has_shown(running: Running, state: str) -> bool:
+    """Whether its search attributes ever had this state."""
+    shown = [e.upsert_workflow_search_attributes_event_attributes for e in await running.events()]
+    return any(f'"{state}"'.encode() in each.SerializeToString() for each in shown)
 
 
 async def looks(running: Running) -> int:
@@ -51,40 +54,20 @@ async def looks(running: Running) -> int:
 
 
 @pytest.fixture
-def hurried(monkeypatch: pytest.MonkeyPatch) -> None:
+def hurried() -> Iterator[None]:
     """From the first look on, at noon, a minute on the windows' clocks takes a second."""
-    clock = HurriedClock()
-    monkeypatch.setattr(deployments, "standing", clock.standing)
-    monkeypatch.setattr(deployments, "change_text", clock.change_text)
-
-
-class HurriedClock:
-    """Windows as they stand when a minute takes a second."""
-
-    noon = datetime(2026, 11, 24, 12, tzinfo=UTC)
-    began: datetime | None = None
-
-    def shown(self, moment: datetime) -> datetime:
-        self.began = self.began or moment
-        return self.noon + timedelta(seconds=round((moment - self.began).total_seconds() * SPEED))
-
-    def standing(self, windows: Sequence[Window], moment: datetime) -> Standing:
-        found = standing(windows, self.shown(moment))
-        assert self.began
-        until = found.until and self.began + (found.until - self.noon) / SPEED
-        return Standing(found.open, until)
-
-    def change_text(self, windows: Sequence[Window], found: Standing) -> str:
-        return change_text(windows, Standing(found.open, found.until and self.shown(found.until)))
+    with hurried_windows():
+        yield
 
 
 async def test_a_deployment_awaits_its_window_before_it_asks_for_the_lease(
     skipping: Stage,
 ) -> None:
-    play = await skipping.play(windows=[ahead(5)])
+    opens = full_hour(5)
+    window = f"{DAYS[opens.weekday()]} {opens:%H:%M}-{opens + 2 * HOUR:%H:%M} UTC"
+    play = await skipping.play(windows=[window])
     running = await play.start()
     stored = await running.until("awaiting")
-    opens = opening(5)
     assert stored.detail == f"outside its windows; opens {opens:%Y-%m-%d %H:%M} UTC"
     assert await skipping.catalog.leases.holder(play.application, "prod") is None
 
@@ -111,8 +94,8 @@ async def test_an_open_window_holds_nothing(stage: Stage) -> None:
     running = await play.start()
     assert (await running.result()).state == "succeeded"
     assert await looks(running) == 1
-    shown = [e.upsert_workflow_search_attributes_event_attributes for e in await running.events()]
-    assert not any(b"awaiting" in each.SerializeToString() for each in shown)
+    assert not await has_shown(running, "awaiting")
+    assert await has_shown(running, "succeeded"), "the control"
 
 
 async def test_approval_comes_before_the_windows(stage: Stage) -> None:
@@ -128,57 +111,50 @@ async def test_approval_comes_before_the_windows(stage: Stage) -> None:
 
 
 @pytest.mark.usefixtures("hurried")
-async def test_a_window_that_closes_holds_the_next_turn_and_opens_again_by_itself(
+async def test_a_window_that_closes_lets_the_turn_in_flight_end_and_no_other_begin(
     stage: Stage,
 ) -> None:
-    play = await stage.play(
-        hosts=6, locations=1, windows=["DAILY 12:00-12:03 UTC", "TUE 12:06-14:00 UTC"]
-    )
+    play = await stage.play(hosts=6, locations=1, windows=["DAILY 12:00-12:03 UTC"])
     play.script.hold()
     running = await play.start()
     await play.under_way(1)
     stored = await running.until("paused")
-    assert stored.detail == "its windows have closed; opens 2026-11-24 12:06 UTC"
+    assert stored.detail == "its windows have closed; opens 2026-11-25 12:00 UTC"
 
     play.script.let_go()
-    await until(lambda: not play.script.running(), "the turn in flight ends")
-
-    async def recorded() -> bool:
-        return await counted(running) == {"updated": 1, "pending": 5}
-
-    await until(recorded, "its end is recorded")
-    assert len(play.script.turns) == 1, "no host begins while the window is closed"
-
-    result = await running.result()
-    assert (result.state, result.outcomes) == ("succeeded", {"updated": 6})
-    assert await looks(running) == 3
+    await until(lambda: _recorded(running), "its end is recorded")
+    await asyncio.sleep(1)
+    assert play.script.begun() == ["h1"]
     assert [entry.action for entry in await running.audit()] == []
+    await running.said.abort("not today")
+    result = await running.result()
+    assert (result.state, result.outcomes) == ("aborted", {"updated": 1, "not_started": 5})
     await nothing_is_wrong(running)
 
 
 @pytest.mark.usefixtures("hurried")
-async def test_nothing_begins_while_it_is_closed(stage: Stage) -> None:
+async def test_when_it_opens_again_the_next_turn_begins_by_itself(stage: Stage) -> None:
     """Turns go on all the time, but for the seconds between the two windows."""
-    play = await stage.play(
-        hosts=400, locations=1, windows=["DAILY 12:00-12:02 UTC", "TUE 12:04-14:00 UTC"]
-    )
-    play.script.seconds = 0.05
+    windows = ["DAILY 12:00-12:03 UTC", "TUE 12:05-14:00 UTC"]
+    play = await stage.play(hosts=60, locations=1, windows=windows)
+    play.script.seconds = 0.1
     running = await play.start()
     await running.until("paused")
     await running.until("running")
-    begun = len(play.script.turns)
-    await until(lambda: len(play.script.turns) > begun + 3, "turns begin again")
+    await running.said.pace("100%")
+    result = await running.result()
+    assert (result.state, result.outcomes) == ("succeeded", {"updated": 60})
     begins = [turn.began for turn in play.script.turns]
     gaps = sorted(after - before for before, after in pairwise(begins))
-    assert 1 < gaps[-1] < 4, "two seconds, and what it takes to tell"
-    assert gaps[-2] < 1, "the control: it is the only one"
-    await running.said.abort()
-    await running.result()
+    assert gaps[-1] > 1.5, "two seconds, and what it takes to tell"
+    assert gaps[-2] < 1.5, "the control: it is the only one"
+    assert await looks(running) == 3
+    await nothing_is_wrong(running)
 
 
 @pytest.mark.usefixtures("hurried")
 async def test_the_windows_hold_and_a_persons_pause_are_two(stage: Stage) -> None:
-    play = await stage.play(hosts=3, windows=["DAILY 12:00-12:02 UTC", "TUE 12:06-14:00 UTC"])
+    play = await stage.play(hosts=3, windows=["DAILY 12:00-12:03 UTC", "TUE 12:07-14:00 UTC"])
     play.script.hold()
     running = await play.start()
     await running.until("paused")
@@ -223,39 +199,36 @@ async def test_a_bake_goes_on_while_it_is_closed_and_the_wave_after_it_waits(
     await nothing_is_wrong(running)
 
 
-async def test_a_rollback_is_not_held(skipping: Stage) -> None:
-    play = await skipping.play(
-        hosts=4, windows=[open_for(1)], waves=[{"share": "50%", "bake": "9h"}, "100%"]
-    )
-    running = await play.start(override="the first release")
-    await running.until("baking")
-    await running.skip(10 * HOUR)
-    assert (await running.result()).state == "succeeded"
-
-    running = await play.start("1.1")
-    await running.until("baking")
-    await running.skip(8 * HOUR)
-    await until(lambda: _says(running, "outside its windows; opens"), "the window has closed")
-    await running.said.rollback("latency")
+@pytest.mark.usefixtures("hurried")
+async def test_a_rollback_is_not_held(stage: Stage) -> None:
+    """A turn in flight fails while the window is closed, until tomorrow."""
+    play = await stage.play(hosts=6, max_unavailable=1, windows=["DAILY 12:00-12:03 UTC"])
+    play.script.fail("h2", end=Outcome.REVERTED)
+    play.script.hold()
+    running = await play.start()
+    assert await play.under_way(2) == ["h1", "h2"]
+    await running.until("paused")
+    play.script.let_go()
     result = await running.result()
-    assert (result.state, result.outcomes) == (
-        "rolled_back",
-        {"rolled_back": 2, "not_started": 2},
-    )
+    assert result.state == "rolled_back"
+    assert result.outcomes == {"rolled_back": 1, "reverted": 1, "not_started": 4}
+    assert "h1" in play.script.begun("rollback")
     await nothing_is_wrong(running)
 
 
 @pytest.mark.usefixtures("hurried")
-async def test_an_abort_ends_what_its_windows_hold(stage: Stage) -> None:
-    play = await stage.play(hosts=3, windows=["DAILY 12:00-12:02 UTC"])
-    play.script.hold()
+async def test_a_person_may_roll_back_what_its_windows_hold(stage: Stage) -> None:
+    play = await stage.play(hosts=3, windows=["DAILY 12:00-12:03 UTC"])
+    play.script.hold("h1", "h2")
     running = await play.start()
     await running.until("paused")
+    await running.said.rollback("latency")
     play.script.let_go()
-    await running.said.abort("not today")
     result = await running.result()
-    assert (result.state, result.outcomes) == ("aborted", {"updated": 2, "not_started": 1})
-    await nothing_is_wrong(running)
+    assert (result.state, result.outcomes) == (
+        "rolled_back",
+        {"rolled_back": 2, "not_started": 1},
+    )
 
 
 async def test_an_override_opens_windows_and_approvals_and_is_audited(stage: Stage) -> None:
@@ -301,7 +274,7 @@ async def test_what_was_approved_before_still_keeps_to_the_windows(stage: Stage)
 
 def open_for(hours: int) -> str:
     """A window that is open now and for so many hours to come (and up to one more), weekly."""
-    now, end = datetime.now(UTC), opening(hours)
+    now, end = datetime.now(UTC), full_hour(hours)
     return f"{DAYS[now.weekday()]} {now:%H}:00-{end:%H}:00 UTC"
 
 
@@ -330,10 +303,9 @@ async def _says(running: Running, text: str, *, whole: bool = False) -> bool:
     return detail == text if whole else detail.startswith(text)
 
 
-async def counted(running: Running) -> dict[str, int]:
+async def _recorded(running: Running) -> bool:
     status = await running.said.status()
-    assert status is not None
-    return status.outcomes
+    return status is not None and status.outcomes == {"updated": 1, "pending": 5}
 
 
 async def details_of(running: Running) -> str:
@@ -344,3 +316,15 @@ async def nothing_is_wrong(running: Running) -> None:
     """No task of the workflow failed."""
     kinds = {event.event_type for event in await running.events()}
     assert EventType.EVENT_TYPE_WORKFLOW_TASK_FAILED not in kinds
+
+
+def test_the_control_worker_offers_all_that_workflows_ask_for(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The stage has a worker of its own, so nothing else here would notice."""
+    monkeypatch.setattr(worker, "Worker", lambda *_, **given: given)
+    control = DeploymentActivities(stage.catalog, stage.apollo.store, stage.client)
+    made: Any = worker._control_worker(stage.client, control, stage.apollo.settings)
+    assert {each.__name__ for each in made["activities"]} == {
+        each.__name__ for each in all_activities(control)
+    }
