@@ -115,6 +115,37 @@ async def test_a_hold_lets_nothing_new_begin(stage: Stage) -> None:
     assert [entry.action for entry in await promoted.audit()][1:3] == ["hold", "resume"]
 
 
+async def test_a_hold_that_comes_as_it_leaves_the_gate_still_counts(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    play = await pipeline(stage, ["prod"])
+    leave, leaving, go = stage.catalog.promotions.leave, asyncio.Event(), asyncio.Event()
+
+    async def slowly(uuid: str) -> str:
+        answer = await leave(uuid)
+        leaving.set()
+        await go.wait()
+        return answer
+
+    monkeypatch.setattr(stage.catalog.promotions, "leave", slowly)
+    promoted = await promote(play)
+    await leaving.wait()
+    await promoted.said.hold()
+    go.set()
+    held = await promoted.until("held")
+
+    async def back() -> bool:
+        return (await promoted.stored()).at_gate
+
+    await until(back, "it is at the gate again")
+    assert held.stages[0].workflow_id == ""
+    seen = len(await promoted.events())
+    await asyncio.sleep(0.5)
+    assert len(await promoted.events()) <= seen + 8, "it holds still"
+    await promoted.said.resume()
+    assert (await promoted.result()).state == "succeeded"
+
+
 async def test_words_that_make_no_sense_are_refused_with_reasons(stage: Stage) -> None:
     play = await pipeline(stage, TWO, approval=True)
     play.script.hold()
