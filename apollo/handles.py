@@ -34,15 +34,13 @@ async def say(client: "Client", workflow_id: str, word: str, given: Any, what: s
         raise Unavailable(f"Temporal does not take {word}: {error}") from error
 
 
-async def result_of(
-    client: "Client", workflow_id: str, kind: type[Result], what: str, run_id: str | None = None
-) -> Result:
+async def result_of(client: "Client", workflow_id: str, kind: type[Result], what: str) -> Result:
     """Wait for a workflow's end.
 
     Raises:
         ApolloError: It could not be opened, or was ended from outside.
     """
-    handle = client.get_workflow_handle(workflow_id, run_id=run_id, result_type=kind)
+    handle = client.get_workflow_handle(workflow_id, result_type=kind)
     try:
         result: Result = await handle.result()
         return result

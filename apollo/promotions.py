@@ -140,9 +140,11 @@ class PromotionHandle:
         Raises:
             ApolloError: It could not be opened, or was ended from outside.
         """
-        return await result_of(
-            self.client, self.workflow_id, PromotionResult, "promotion", self.run_id
-        )
+        status = await self.status()
+        if status and status.state.ended:
+            return PromotionResult.model_validate(status.model_dump())
+        # Without the run: one that was reset goes on in another.
+        return await result_of(self.client, self.workflow_id, PromotionResult, "promotion")
 
     async def _say(self, word: str, reason: str, environment: str) -> str:
         given = StageControl(by=self.who, reason=reason, environment=environment)

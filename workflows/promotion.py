@@ -7,7 +7,7 @@ from typing import Any
 
 from temporalio import workflow
 from temporalio.common import SearchAttributeUpdate
-from temporalio.exceptions import ApplicationError, ChildWorkflowError
+from temporalio.exceptions import ActivityError, ApplicationError, ChildWorkflowError, FailureError
 
 with workflow.unsafe.imports_passed_through():
     from pydantic import ValidationError
@@ -89,8 +89,8 @@ class Promotion(Steered):
                 await self._pass_gate(stage)
                 await self._deploy(stage)
                 await self._bake(stage)
-        except Ended as end:
-            state, detail = end.state, end.detail
+        except (Ended, ActivityError) as end:
+            state, detail = _ending(end)
             if not self.passage.stage.deployment:
                 self.passage.update(state=str(state), since=workflow.now())
         result = await workflow.execute_activity_method(
@@ -267,6 +267,13 @@ class Promotion(Steered):
     def _raise_if_stopped(self) -> None:
         if stop := self.passage.stop:
             raise Ended(ENDS[stop], self.passage.detail)
+
+
+def _ending(end: Ended | ActivityError) -> tuple[PromotionState, str]:
+    if isinstance(end, Ended):
+        return end.state, end.detail
+    cause = end.cause
+    return PromotionState.STOPPED, cause.message if isinstance(cause, FailureError) else str(end)
 
 
 def _why(error: ChildWorkflowError) -> str:

@@ -113,13 +113,10 @@ class Promotions:
                 await _set(connection, [uuid], superseded_by=by)
                 return by, []
             await _set(connection, [uuid], stage=environment, at_gate=True)
-            made = await _made(connection, mine.application)
             older = [
                 other
                 for other in there
-                if other.at_gate
-                and made[other.release] < made[mine.release]
-                and other.superseded_by in ("", mine.release)
+                if other.at_gate and other.superseded_by in ("", mine.release)
             ]
             await _set(connection, [each.uuid for each in older], superseded_by=mine.release)
         return "", older

@@ -18,7 +18,7 @@ from apollo.cli.render.terminal import console, show, talk
 from apollo.client import DeploymentHandle, Status
 
 _PATIENCE = 5.0
-_NO_WORKER = (
+NO_WORKER = (
     "No worker has taken it up yet. Start one: apollo up on this machine, or apollo worker "
     "beside your Temporal cluster."
 )
@@ -61,7 +61,7 @@ async def opened(handle: DeploymentHandle) -> Status | None:
         async with asyncio.timeout(_PATIENCE):
             async for status in handle.watch():
                 return status
-    talk(_NO_WORKER)
+    talk(NO_WORKER)
     return None
 
 
@@ -102,7 +102,7 @@ async def _watch(handle: DeploymentHandle, seen: _Seen, json: bool) -> None:
 
 def _hint(seen: _Seen) -> None:
     if seen.status is None:
-        talk(_NO_WORKER)
+        talk(NO_WORKER)
 
 
 def _print_lines(before: Status | None, now: Status) -> None:

@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 from apollo.catalog.records import StoredPromotion
 from apollo.cli.exits import DETACHED, TIMED_OUT, promotion_exit_code
+from apollo.cli.following import NO_WORKER
 from apollo.cli.links import temporal_link
 from apollo.cli.render.promotions import (
     next_words,
@@ -26,6 +27,7 @@ async def follow_promotion(
 ) -> int:
     """Show every change until the promotion ends; the exit code."""
     seen: list[StoredPromotion] = []
+    hint = asyncio.get_running_loop().call_later(_PATIENCE, _hint, seen)
     try:
         async with asyncio.timeout(timeout.total_seconds() if timeout else None):
             async for status in handle.watch():
@@ -38,6 +40,8 @@ async def follow_promotion(
             how, code = "Timed out", TIMED_OUT
         talk(f"{how}. {label} goes on. Back: apollo watch {owner}   Stop: apollo hold {owner}")
         return code
+    finally:
+        hint.cancel()
     if not seen:
         result = await handle.result()
         talk(f"Nothing to promote: {result.detail}.")
@@ -45,6 +49,11 @@ async def follow_promotion(
     if not json:
         conclude(seen[-1])
     return promotion_exit_code(seen[-1].state)
+
+
+def _hint(seen: list[StoredPromotion]) -> None:
+    if not seen:
+        talk(NO_WORKER)
 
 
 def over(promotion: StoredPromotion, *, json: bool = False) -> int:
@@ -77,7 +86,7 @@ async def leave_promotion(handle: PromotionHandle, owner: str, *, json: bool) ->
         show_json({"promotion": label, "workflow_id": handle.workflow_id, "link": link or None})
         return 0
     if status is None:
-        talk("No worker has taken it up yet. Start one: apollo up, or apollo worker.")
+        talk(NO_WORKER)
     talk(f"Started. Watch it: apollo watch {owner}", *([f"  Temporal: {link}"] if link else []))
     return 0
 

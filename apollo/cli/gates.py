@@ -17,7 +17,7 @@ async def approve(env: Env, /, *, reason: Reason = "") -> int:
     place = place_of(env)
     async with connected() as apollo:
         waits = [each for each in await _at(apollo, place) if _awaits(each)]
-        if waits and not await _deployment_is(apollo, place, DeploymentState.AWAITING):
+        if waits and not await _deployment_asks(apollo, place):
             return await _say(apollo, waits[-1:], "approve", reason)
         return await say_to_deployment(apollo, place, "approve", lambda it: it.approve(reason))
 
@@ -61,6 +61,13 @@ async def resume(target: EnvOrApplication, /, *, reason: Reason = "") -> int:
         if held and not await _deployment_is(apollo, place, DeploymentState.PAUSED):
             return await _say(apollo, held, "resume", reason)
         return await say_to_deployment(apollo, place, "resume", lambda it: it.resume(reason))
+
+
+async def _deployment_asks(apollo: Apollo, place: Place) -> bool:
+    """Whether the deployment there waits for approval, and not for its windows."""
+    running = await apollo.catalog.deployments.running(place.application, place.environment)
+    asks = (each for each in running if each.state is DeploymentState.AWAITING)
+    return place.number is not None or any("approval" in each.detail for each in asks)
 
 
 async def _deployment_is(apollo: Apollo, place: Place, state: DeploymentState) -> bool:

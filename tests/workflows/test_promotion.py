@@ -4,6 +4,7 @@ import asyncio
 
 import pytest
 
+from apollo.domain.promotion import PromotionState
 from apollo.errors import NotFound, Refused
 from tests.support.promotions import Promoted, pipeline, promote, told
 from tests.support.stage import Play, Stage, failures, until
@@ -46,7 +47,7 @@ async def test_one_approval_takes_a_release_through_three_stages(stage: Stage) -
 
 async def test_the_first_stage_has_its_gate_too(stage: Stage) -> None:
     play = await pipeline(stage, TWO, environments={"dev": {"approval": True}})
-    promoted = await promote(play)
+    promoted = await promote(play, to="dev")
     await promoted.until("awaiting", "dev")
     assert play.script.turns == []
     await promoted.said.approve()
@@ -54,18 +55,18 @@ async def test_the_first_stage_has_its_gate_too(stage: Stage) -> None:
 
 
 async def test_it_stops_at_a_stage_that_does_not_succeed(stage: Stage) -> None:
-    play = await pipeline(stage)
+    play = await pipeline(stage, TWO)
     play.script.fail("h2")
     promoted = await promote(play)
     result = await promoted.result()
 
     assert result.state == "stopped"
     assert result.detail.startswith(f"{play.application}/dev#1 ended rolled_back: 1 hosts failed")
-    assert told(result) == [("dev", "rolled_back"), ("staging", "pending"), ("prod", "pending")]
-    assert await stage.catalog.deployments.list(play.application, "staging") == []
+    assert told(result) == [("dev", "rolled_back"), ("prod", "pending")]
+    assert await stage.catalog.deployments.list(play.application, "prod") == []
 
     play.script.ends.clear()
-    again = await promote(play)
+    again = await promote(play, to="dev")
     assert again.id == promoted.id
     assert (await again.result()).state == "succeeded"
     rows = await stage.catalog.promotions.list(play.application)
@@ -112,6 +113,37 @@ async def test_a_hold_lets_nothing_new_begin(stage: Stage) -> None:
     assert await promoted.said.resume() == "resume: waiting"
     assert (await promoted.result()).state == "succeeded"
     assert [entry.action for entry in await promoted.audit()][1:3] == ["hold", "resume"]
+
+
+async def test_a_hold_that_comes_as_it_leaves_the_gate_still_counts(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    play = await pipeline(stage, ["prod"])
+    leave, leaving, go = stage.catalog.promotions.leave, asyncio.Event(), asyncio.Event()
+
+    async def slowly(uuid: str) -> str:
+        answer = await leave(uuid)
+        leaving.set()
+        await go.wait()
+        return answer
+
+    monkeypatch.setattr(stage.catalog.promotions, "leave", slowly)
+    promoted = await promote(play)
+    await leaving.wait()
+    await promoted.said.hold()
+    go.set()
+    held = await promoted.until("held")
+
+    async def back() -> bool:
+        return (await promoted.stored()).at_gate
+
+    await until(back, "it is at the gate again")
+    assert held.stages[0].workflow_id == ""
+    seen = len(await promoted.events())
+    await asyncio.sleep(0.5)
+    assert len(await promoted.events()) <= seen + 8, "it holds still"
+    await promoted.said.resume()
+    assert (await promoted.result()).state == "succeeded"
 
 
 async def test_words_that_make_no_sense_are_refused_with_reasons(stage: Stage) -> None:
@@ -291,20 +323,20 @@ async def start_raw(stage: Stage, application: str, **given: str) -> dict[str, s
 
 
 async def test_a_schedule_promotes_what_succeeded_before_and_only_once(stage: Stage) -> None:
-    play = await pipeline(stage)
-    nothing = await start_raw(stage, play.application, **{"from": "staging", "to": "prod"})
+    play = await pipeline(stage, TWO)
+    nothing = await start_raw(stage, play.application, **{"from": "dev", "to": "prod"})
     assert nothing["state"] == "nothing_to_do"
-    assert nothing["detail"] == "no release has succeeded in staging yet"
-    assert (await (await promote(play, to="staging")).result()).state == "succeeded"
+    assert nothing["detail"] == "no release has succeeded in dev yet"
+    assert (await (await promote(play, to="dev")).result()).state == "succeeded"
 
-    done = await start_raw(stage, play.application, **{"from": "staging", "to": "prod"})
+    done = await start_raw(stage, play.application, **{"from": "dev", "to": "prod"})
     assert (done["state"], done["release"]) == ("succeeded", "1.0")
-    again = await start_raw(stage, play.application, **{"from": "staging", "to": "prod"})
+    again = await start_raw(stage, play.application, **{"from": "dev", "to": "prod"})
     assert again["detail"] == "prod runs 1.0 already"
     assert len(await stage.catalog.promotions.list(play.application)) == 2
 
     await (await play.start("1.1")).result()  # straight to prod
-    newer = await start_raw(stage, play.application, **{"from": "staging", "to": "prod"})
+    newer = await start_raw(stage, play.application, **{"from": "dev", "to": "prod"})
     assert newer["detail"] == "prod runs 1.1, which is newer than 1.0"
 
 
@@ -349,3 +381,37 @@ async def test_nobody_can_start_it_so_that_it_hangs(stage: Stage) -> None:
         async with asyncio.timeout(20):
             with pytest.raises(Exception, match="Workflow execution failed"):
                 await handle.result()
+
+
+async def test_a_promotion_that_is_reset_goes_on(stage: Stage) -> None:
+    play = await pipeline(stage, TWO, approval=True)
+    promoted = await promote(play)
+    await promoted.until("awaiting", "prod")
+    await stage.temporal(
+        *("workflow", "reset", "-w", promoted.id, "--event-id", "4", "--reason", "again")
+    )
+
+    async def deployed_again() -> bool:
+        return len(await stage.catalog.deployments.list(play.application, "dev")) == 2
+
+    await until(deployed_again, "it begins again")
+    await promoted.until("awaiting", "prod")
+    await promoted.said.approve()
+    result = await promoted.result()
+    assert (result.state, told(result)[0]) == ("succeeded", ("dev", "succeeded"))
+    assert len(await stage.catalog.promotions.list(play.application)) == 1
+    with pytest.raises(Refused, match="approve is refused: the promotion has ended"):
+        await promoted.said.approve()
+
+
+async def test_what_ended_in_the_catalog_ends_its_workflow(stage: Stage) -> None:
+    """Somebody else found it lost: it must not go on behind everybody's back."""
+    play = await pipeline(stage, TWO, approval=True)
+    promoted = await promote(play)
+    await promoted.until("awaiting", "prod")
+    stored = await promoted.stored()
+    await stage.catalog.promotions.end(stored.uuid, PromotionState.LOST, "", stored.stages)
+    handle = stage.client.get_workflow_handle(promoted.id)
+    await handle.execute_update("approve")
+    assert (await handle.result())["state"] == "lost"
+    assert await stage.catalog.deployments.list(play.application, "prod") == []
