@@ -12,7 +12,6 @@ from apollo.errors import ConnectFailed
 from apollo.settings import leave
 from tests.support.hurry import hurried_windows
 from tests.support.promotions import pipeline, promote
-
 from tests.support.stage import Running, Stage, open_stage, until
 
 HISTORIES = Path(__file__).parent / "histories"
