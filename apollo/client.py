@@ -10,20 +10,23 @@ from typing import Any, Literal, Self
 from uuid import uuid4
 
 from temporalio.client import Client
+from temporalio.common import WorkflowIDReusePolicy
+from temporalio.exceptions import WorkflowAlreadyStartedError
 from temporalio.service import RPCError
 
 from apollo import names
 from apollo.artifacts.pack import pack
 from apollo.artifacts.store import Store
 from apollo.catalog.catalog import Catalog
-from apollo.catalog.records import KnownHost
 from apollo.domain.deployment import DeploymentRequest
 from apollo.domain.environment import Environment
 from apollo.domain.release import Artifact, Release
 from apollo.domain.setup import Setup
 from apollo.errors import NotFound, Unavailable
 from apollo.handles import DeploymentHandle, Status
+from apollo.looking import Looking
 from apollo.planning import Prepared, prepare
+from apollo.requests import refuse_other
 from apollo.settings import Settings
 from apollo.wiring import connect_temporal, open_catalog, open_store
 from apollo.workflows.deployment import Deployment
@@ -31,7 +34,7 @@ from apollo.workflows.deployment import Deployment
 __all__ = ["Apollo", "DeploymentHandle", "Status"]
 
 
-class Apollo:
+class Apollo(Looking):
     """A connection to Temporal, the catalog and the store.
 
     >>> async with Apollo.connect() as apollo:  # doctest: +SKIP
@@ -119,7 +122,13 @@ class Apollo:
         reason: str = "",
         request: str | None = None,
     ) -> DeploymentHandle:
-        """Start a deployment. The same `request` starts the same deployment only once."""
+        """Start a deployment. The same `request` starts the same deployment only once.
+
+        Raises:
+            Refused: The request was used by a deployment that has ended, or that asks for
+                something else; one that asks for the same and still runs is what is returned.
+            Unavailable: Temporal does not answer.
+        """
         client = await self.temporal()
         given = DeploymentRequest(
             application=application,
@@ -138,8 +147,11 @@ class Apollo:
                 given,
                 id=workflow_id,
                 task_queue=names.CONTROL_QUEUE,
+                id_reuse_policy=WorkflowIDReusePolicy.REJECT_DUPLICATE,
                 static_summary=f"{application}/{environment} {release or 'current'}"[:200],
             )
+        except WorkflowAlreadyStartedError:
+            await refuse_other(client, workflow_id, given)
         except RPCError as error:
             raise Unavailable(f"Temporal does not start the deployment: {error}") from error
         return DeploymentHandle(self, workflow_id)
@@ -162,10 +174,6 @@ class Apollo:
         if not newest:
             raise NotFound(f"{application}/{environment} has had no deployment")
         return DeploymentHandle(self, newest[0].workflow_id)
-
-    async def hosts(self, application: str, environment: str) -> dict[str, KnownHost]:
-        """What is known of each host."""
-        return await self.catalog.hosts.states(application, environment)
 
     async def store_artifact(self, source: Path, exclude: Sequence[str] = ()) -> Artifact:
         """Pack a folder, file or archive, and store it."""

@@ -1,23 +1,31 @@
 """A deployment that was started: to be watched, steered and waited for."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from temporalio.client import WorkflowFailureError, WorkflowUpdateFailedError
 from temporalio.exceptions import ApplicationError
 from temporalio.service import RPCError, RPCStatusCode
 
-from apollo.catalog.records import HostRow, StoredDeployment
+from apollo.catalog.records import AuditEntry, HostRow, StoredDeployment
 from apollo.domain.deployment import Control, PaceControl
 from apollo.domain.rollout import DeploymentResult
-from apollo.errors import ApolloError, NotFound, Refused, Unavailable
+from apollo.errors import Abandoned, ApolloError, NotFound, Refused, Unavailable
 
 if TYPE_CHECKING:
     from apollo.client import Apollo
 
-_LOOK_AGAIN = 0.5
+LOOK_AGAIN = 0.5
+"""Seconds between two looks at the catalog."""
+ASK_TEMPORAL = 5.0
+"""Seconds between two questions whether the workflow is still there."""
+_TOLD = 10_000
+_PATIENCE = timedelta(seconds=5)
 
 
 @dataclass(frozen=True)
@@ -72,13 +80,28 @@ class DeploymentHandle:
         rows = await catalog.plans.rows(stored.uuid)
         return Status(stored, await catalog.turns.counts(stored.uuid), tuple(rows))
 
+    async def rows(self) -> tuple[HostRow, ...]:
+        """Each host in each phase: its place in the plan, how its turn ended, its steps."""
+        status = await self.status()
+        return status.rows if status else ()
+
+    async def audit(self) -> list[AuditEntry]:
+        """Who said what to it, the newest first; nothing before it has its number."""
+        catalog = self.apollo.catalog
+        stored = await catalog.deployments.by_workflow(self.workflow_id)
+        return await catalog.audit.list(deployment=stored.uuid, limit=_TOLD) if stored else []
+
     async def watch(self) -> AsyncIterator[Status]:
         """Every change of the status until the deployment has ended.
 
+        While Temporal does not answer, the catalog alone is watched.
+
         Raises:
             ApolloError: It could not be opened.
+            Abandoned: Its workflow was ended from outside; no other deployment has taken over.
         """
         last: Status | None = None
+        asked = time.monotonic()
         while True:
             status = await self.status()
             if status and status != last:
@@ -87,14 +110,19 @@ class DeploymentHandle:
             if status and status.deployment.state.ended:
                 return
             if status is None:
-                await self._raise_if_failed()
-            await asyncio.sleep(_LOOK_AGAIN)
+                await self._raise_if_closed()
+            elif time.monotonic() - asked >= ASK_TEMPORAL:
+                with suppress(Unavailable):
+                    await self._raise_if_closed()
+                asked = time.monotonic()
+            await asyncio.sleep(LOOK_AGAIN)
 
     async def result(self) -> DeploymentResult:
         """Wait for the end.
 
         Raises:
             ApolloError: It could not be opened.
+            Abandoned: Its workflow was ended from outside.
         """
         client = await self.apollo.temporal()
         handle = client.get_workflow_handle(self.workflow_id, result_type=DeploymentResult)
@@ -102,13 +130,43 @@ class DeploymentHandle:
             result: DeploymentResult = await handle.result()
             return result
         except WorkflowFailureError as error:
-            raise _translated(error) from error
+            raise await self._translated(error) from error
 
-    async def _raise_if_failed(self) -> None:
+    async def _raise_if_closed(self) -> None:
+        """Raise when the workflow has closed and will never write how the deployment ended."""
         client = await self.apollo.temporal()
-        found = await client.get_workflow_handle(self.workflow_id).describe()
-        if found.close_time is not None:
+        handle = client.get_workflow_handle(self.workflow_id)
+        try:
+            found = await handle.describe(rpc_timeout=_PATIENCE)
+        except RPCError as error:
+            if error.status is not RPCStatusCode.NOT_FOUND:
+                raise Unavailable(f"Temporal does not answer: {error}") from error
+            raise await self._abandoned("unknown to Temporal") from error
+        if found.close_time is None:
+            return
+        status = await self.status()  # its last act before it closes
+        if status is None:
             await self.result()
+        elif not status.deployment.state.ended:
+            how = found.status.name.lower().replace("_", " ") if found.status else "closed"
+            raise await self._abandoned(f"{how} at {found.close_time:%Y-%m-%dT%H:%M:%SZ}")
+
+    async def _translated(self, error: WorkflowFailureError) -> ApolloError:
+        cause: BaseException | None = error
+        while cause is not None and not isinstance(cause, ApplicationError):
+            cause = cause.__cause__
+        if isinstance(cause, ApplicationError):
+            kind = NotFound if cause.type == "NotFound" else Refused
+            return kind(cause.message)
+        return await self._abandoned(str(error.cause))
+
+    async def _abandoned(self, how: str) -> Abandoned:
+        stored = await self.apollo.catalog.deployments.by_workflow(self.workflow_id)
+        label = stored.label if stored else self.workflow_id
+        return Abandoned(
+            f"{label}: its workflow was ended from outside ({how})",
+            hint="turns under way end themselves; deploy again: that takes over what it left",
+        )
 
     def _word(self, reason: str) -> Control:
         return Control(by=self.apollo.settings.who, reason=reason)
@@ -126,13 +184,3 @@ class DeploymentHandle:
             if error.status is RPCStatusCode.NOT_FOUND:
                 raise Refused(f"{word} is refused: the deployment has ended") from error
             raise Unavailable(f"Temporal does not take {word}: {error}") from error
-
-
-def _translated(error: WorkflowFailureError) -> ApolloError:
-    cause: BaseException | None = error
-    while cause is not None and not isinstance(cause, ApplicationError):
-        cause = cause.__cause__
-    if isinstance(cause, ApplicationError):
-        kind = NotFound if cause.type == "NotFound" else Refused
-        return kind(cause.message)
-    return ApolloError(f"the deployment's workflow ended: {error.cause}")

@@ -137,6 +137,7 @@ class Turns:
                     for name in ("turns", "outcome", "ran", "step", "error", "message")
                 }
                 | {"attached": bindparam("new_attached"), "record": bindparam("new_record")}
+                | {"started_at": func.coalesce(bindparam("new_began"), _ROWS.c.started_at)}
                 | {"ended_at": moment}
             ),
             [
@@ -150,6 +151,7 @@ class Turns:
                     "new_message": record.message,
                     "new_attached": list(record.attached),
                     "new_record": record.model_dump(mode="json"),
+                    "new_began": record.began_at,
                 }
                 for record in news
             ],
