@@ -66,7 +66,7 @@ class Audit:
         )
         numbers = tables.deployments.c
         query: Select[Any] = (
-            select(tables.audit, numbers.number)
+            select(tables.audit, numbers.number, numbers.release)
             .outerjoin(tables.deployments, numbers.uuid == entries.deployment)
             .order_by(entries.id.desc())
             .limit(limit)

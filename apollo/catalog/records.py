@@ -184,6 +184,8 @@ class AuditEntry(Wire):
     control: str | None = None
     number: int | None = None
     """The deployment's number, when it was about one."""
+    release: str | None = None
+    """That deployment's release."""
 
     @property
     def label(self) -> str:

@@ -32,6 +32,9 @@ DOCUMENTED = (
     "status",
     "hosts",
     "hosts trust",
+    "hosts disable",
+    "hosts enable",
+    "hosts forget",
     "history",
     "show",
 )
