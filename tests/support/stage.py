@@ -151,6 +151,8 @@ def _record(given: TurnInput, end: Outcome) -> TurnRecord:
         turn=given.turn,
         outcome=end,
         manifest=given.manifest if well else given.running,
+        release=(given.release if well and given.phase == "forward" else given.previous_release)
+        or None,
         error="" if well else "HookFailed",
         step="" if well else "start",
         message="" if well else f"{given.host.name}: start exit 3, expected 0",
