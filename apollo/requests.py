@@ -18,17 +18,15 @@ async def refuse_other(client: Client, workflow_id: str, given: DeploymentReques
     name = workflow_id.rpartition("/")[2]
     try:
         found = await handle.describe()
-        first = await anext(aiter(handle.fetch_history_events(page_size=1)))
-        payloads = first.workflow_execution_started_event_attributes.input.payloads
-        (asked,) = await client.data_converter.decode(payloads, [DeploymentRequest])
+        asked = await _asked(client, workflow_id)
     except RPCError as error:
         raise Unavailable(f"Temporal does not tell of request {name!r}: {error}") from error
     where = f"{given.application}/{given.environment}"
     if found.status is not WorkflowExecutionStatus.RUNNING:
         how = found.status.name.lower() if found.status else "closed"
         raise Refused(
-            f"request {name!r} was used by a deployment of {asked.release or 'current'} to "
-            f"{where} that has ended ({how})",
+            f"request {name!r} was used by a deployment to {where} that has ended ({how}): it "
+            f"asked for {_core(asked)}",
             hint=f"see apollo history {where}; a new deployment needs another request",
         )
     if _core(asked) != _core(given):
@@ -39,6 +37,22 @@ async def refuse_other(client: Client, workflow_id: str, given: DeploymentReques
         )
 
 
-def _core(request: DeploymentRequest) -> dict[str, object]:
+async def _asked(client: Client, workflow_id: str) -> DeploymentRequest | None:
+    """What a workflow was started with; none when that is no request."""
+    history = client.get_workflow_handle(workflow_id).fetch_history_events(page_size=1)
+    first = await anext(aiter(history))
+    payloads = first.workflow_execution_started_event_attributes.input.payloads
+    if len(payloads) != 1:
+        return None
+    try:
+        (asked,) = await client.data_converter.decode(payloads, [DeploymentRequest])
+    except (ValueError, RuntimeError):
+        return None
+    return asked if isinstance(asked, DeploymentRequest) else None
+
+
+def _core(request: DeploymentRequest | None) -> dict[str, object]:
     """What the request asks for; who asks, and why, may differ."""
+    if request is None:
+        return {}
     return request.model_dump(exclude={"by", "reason"}, exclude_defaults=True)

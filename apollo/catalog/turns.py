@@ -21,6 +21,7 @@ from apollo.errors import NotFound
 
 _ROWS = tables.deployment_hosts
 _DEPLOYMENTS = tables.deployments
+_BEGAN = bindparam("new_began", type_=_ROWS.c.started_at.type)
 _GOOD = [outcome for outcome in Outcome if outcome.good]
 
 
@@ -137,7 +138,7 @@ class Turns:
                     for name in ("turns", "outcome", "ran", "step", "error", "message")
                 }
                 | {"attached": bindparam("new_attached"), "record": bindparam("new_record")}
-                | {"started_at": func.coalesce(bindparam("new_began"), _ROWS.c.started_at)}
+                | {"started_at": func.coalesce(_BEGAN, _ROWS.c.started_at)}
                 | {"ended_at": moment}
             ),
             [

@@ -1,5 +1,6 @@
 """`show`, `history --audit` and the words about hosts, of a deployment that had a hard time."""
 
+import io
 import json
 import re
 from datetime import UTC, datetime, timedelta
@@ -7,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from apollo.catalog import Catalog
+from apollo.domain.rollback import RollbackTurn
 from apollo.domain.status import DeploymentState, Outcome
 from apollo.domain.turn import Step, TurnRecord
 from tests.cli.conftest import Shop
@@ -59,6 +61,7 @@ def hard(applied: Shop) -> Shop:
         good = [record(f"web{n}") for n in range(14, FLEET)]
         await catalog.turns.record(one.uuid, "forward", [*bad, late, *good])
         for action, who, kind, why, detail in (
+            ("deploy", "carl", "declared", "release day", {}),
             ("pause", "ben", "declared", "latency is up", {}),
             ("pace", "https://idp/eve", "verified", "", {"detail": "20%"}),
         ):
@@ -83,6 +86,7 @@ def test_show_tells_the_whole_story(hard: Shop) -> None:
 
     assert out.startswith("shop/prod#1  nothing -> a  ✘ halted")
     assert "updated 27" in out
+    assert "by       unknown (declared)\n" in out
     assert re.search(r"planned +40 hosts, revision 0\n", out)
     assert re.search(r"Z  wave 2 began: 39 hosts\n", out)
     assert re.search(r"Z  ben \(declared\) said pause: latency is up\n", out)
@@ -127,7 +131,7 @@ def test_show_as_json_holds_everything(hard: Shop) -> None:
         ("HookFailed start exit 4", 2),
     ]
     assert [wave["hosts"] for wave in document["waves"]] == [1, 39]
-    assert {entry["action"] for entry in document["audit"]} == {"pause", "pace"}
+    assert [entry["action"] for entry in document["audit"]] == ["pace", "pause", "deploy"]
     assert [event["what"] for event in document["timeline"]].count("opened") == 1
     (late,) = [host for host in document["hosts"] if host["attached"]]
     assert (late["host"], late["attempts"], late["seconds"]) == ("web13", 2, 23.0)
@@ -146,6 +150,7 @@ def test_the_audit_tells_who_did_what_and_how_sure_that_is(hard: Shop) -> None:
         ["https://idp/eve", "verified", "pace 20%", "shop/prod#1"],
         ["ben", "declared", "pause", "shop/prod#1", "latency is up"],
     ]
+    assert ["carl", "declared", "deploy a", "shop/prod#1", "release day"] in what
     assert ["ada", "declared", "apply revision 2", "shop/prod", "more room"] in what
     assert ["ada", "declared", "release 1.0", "shop"] in what
     assert ["ada", "declared", "apply revision 1", "shop/dev"] in what
@@ -185,6 +190,42 @@ def test_a_disabled_host_is_not_planned_until_it_is_enabled(applied: Shop) -> No
     assert document["changed"] == ["web3"]
     assert len(document["chosen"]) == 4
     assert "web3" in applied.good("plan", "prod", "1.0", "--json").out
+
+
+@pytest.mark.parametrize(("answer", "code"), [("n", 5), ("", 5), ("y", 0)])
+def test_a_person_is_asked_before_a_host_is_disabled(
+    applied: Shop, monkeypatch: pytest.MonkeyPatch, answer: str, code: int
+) -> None:
+    monkeypatch.setattr("apollo.cli.ask.on_terminal", lambda: True)
+    monkeypatch.setattr("sys.stdin", io.StringIO(f"{answer}\n"))
+    said = applied("hosts", "disable", "prod", "fra1", "--reason", "move")
+
+    assert said.code == code
+    assert "Disable 2 hosts of shop/prod: web1, web2? [y/N]" in said.err
+    assert ("disabled: move" in applied.good("hosts", "prod").out) is (code == 0)
+
+
+def test_show_tells_of_the_way_back(applied: Shop) -> None:
+    async def play(catalog: Catalog) -> None:
+        one = await opened(catalog, "w1", "a", limit=["web1", "web2"])
+        await catalog.turns.record(one.uuid, "forward", [record("web1"), failed("web2", 3)])
+        turns = [
+            RollbackTurn(order=1, host="web1", location="fra1", action="restore", manifest="b" * 64)
+        ]
+        await catalog.plans.store_rollback(one.uuid, turns)
+        back = failed("web1", 7).model_copy(update={"turn": 2, "outcome": Outcome.BROKEN})
+        await catalog.turns.record(one.uuid, "rollback", [back])
+        await catalog.deployments.end(one.uuid, DeploymentState.ROLLBACK_FAILED)
+
+    applied.in_catalog(play)
+    out = applied.good("show", "prod").out
+
+    assert "error[HookFailed] in start, exit 7, in the rollback: 1 host: web1" in out
+    assert re.search(r"^rollback +1 .* broken 1$", out, re.MULTILINE)
+    assert "✘ broken in the rollback: 1 host\n  web1  fra1" in out
+    assert "turn 2" in out
+    whole = applied.good("show", "prod", "--host", "web1").out
+    assert re.findall(r"web1 \(fra1\), (.*)\n", whole) == ["wave 1", "rollback"]
 
 
 @pytest.mark.parametrize(

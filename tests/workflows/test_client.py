@@ -5,8 +5,9 @@ import logging
 
 import pytest
 from temporalio.api.enums.v1 import ApplicationErrorCategory, EventType
+from temporalio.client import WorkflowFailureError
 
-from apollo import handles
+from apollo import handles, names
 from apollo.client import Apollo
 from apollo.domain.status import Outcome
 from apollo.errors import Abandoned, ConnectFailed, Refused
@@ -34,10 +35,26 @@ async def test_the_same_request_attaches_to_its_running_deployment(stage: Stage)
 async def test_a_request_that_was_used_up_is_refused(stage: Stage) -> None:
     play = await stage.play()
     await play.deploy("1.0", request="build-7")
-    with pytest.raises(Refused, match=r"'build-7' was used by a deployment of 1\.0 .* ended"):
+    with pytest.raises(Refused, match=r"'build-7' was used by .* ended \(completed\): .*1\.0"):
         await play.start("1.0", request="build-7")
 
     assert (await play.deploy("1.0", request="build-8")).label.endswith("#2")
+
+
+@pytest.mark.parametrize("arguments", [(), ("nonsense",), ([1],)], ids=str)
+async def test_a_request_of_which_something_else_was_made_is_refused(
+    stage: Stage, arguments: tuple[object, ...]
+) -> None:
+    play = await stage.play()
+    name = names.deployment_id(play.application, "prod", "mine")
+    handle = await stage.client.start_workflow(
+        "Deployment", args=arguments, id=name, task_queue=names.CONTROL_QUEUE
+    )
+    with pytest.raises(WorkflowFailureError):
+        await handle.result()
+
+    with pytest.raises(Refused, match="'mine' was used"):
+        await play.start("1.0", request="mine")
 
 
 async def _watched(running: Running) -> list[str]:
