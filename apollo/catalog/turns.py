@@ -31,21 +31,6 @@ class Turns:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def begin(self, deployment: str, phase: Phase, hosts: Collection[str]) -> None:
-        """Write that turns have begun; a time that is written stays."""
-        async with self._database.write() as connection:
-            for names in chunks(sorted(hosts)):
-                await connection.execute(
-                    update(_ROWS)
-                    .where(
-                        _ROWS.c.deployment == deployment,
-                        _ROWS.c.phase == phase,
-                        _ROWS.c.host.in_(names),
-                        _ROWS.c.started_at.is_(None),
-                    )
-                    .values(started_at=self._database.now())
-                )
-
     async def record(self, deployment: str, phase: Phase, records: Sequence[TurnRecord]) -> int:
         """Write how turns ended, and what runs on their hosts now; how many were news.
 
