@@ -98,6 +98,8 @@ def test_show_tells_the_whole_story(hard: Shop) -> None:
     slowest = [line.split()[0] for line in out.partition("slowest hosts\n")[2].splitlines()[:5]]
     assert slowest == ["web39", "web38", "web37", "web36", "web35"]
     assert re.search(r"start +39 +2\.0s +2\.0s +web\d+\n", out)
+    assert re.search(r"outside +39 +27\.5s +46\.5s +web39\n", out)
+    assert re.search(r"web39 .* 49\.0s  stop 500ms, start 2\.0s, outside 46\.5s\n", out)
 
 
 def test_show_is_bounded_and_shows_all_when_asked(hard: Shop) -> None:

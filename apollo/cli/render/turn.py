@@ -13,7 +13,9 @@ from apollo.client import Status
 from apollo.domain.turn import Step
 from apollo.files.mistakes import one_line
 
+OUTSIDE = "outside"
 _SLOWEST = 5
+_SLOW_STEPS = 3
 
 
 def seconds(row: HostRow) -> float | None:
@@ -26,9 +28,11 @@ def seconds(row: HostRow) -> float | None:
 
 
 def span(amount: float | None) -> str:
-    """`1.2s`, `13m02s`."""
+    """`20ms`, `1.2s`, `13m02s`."""
     if amount is None:
         return "-"
+    if amount < 1:
+        return f"{amount * 1000:.0f}ms"
     return f"{amount:.1f}s" if amount < 60 else clock(timedelta(seconds=amount))
 
 
@@ -37,9 +41,23 @@ def steps_of(row: HostRow) -> Sequence[Step]:
     return row.record.steps if row.record else ()
 
 
+def outside(row: HostRow) -> float | None:
+    """How long a turn took beside its steps: connecting, transfer, drain, health checks."""
+    took = seconds(row)
+    if took is None:
+        return None
+    return max(0.0, took - sum(step.seconds or 0 for step in steps_of(row)))
+
+
 def step_words(row: HostRow) -> str:
-    """`stop 0.3s, start exit 3 2.0s`."""
-    return ", ".join(_step(each) for each in steps_of(row))
+    """`stop 1.3s, start exit 3 2.0s, outside 8.1s`: what took long, and what failed."""
+    steps = steps_of(row)
+    slow = sorted((step.seconds or 0 for step in steps), reverse=True)[:_SLOW_STEPS]
+    least = slow[-1] if slow else 0
+    words = [_step(each) for each in steps if each.exit or (each.seconds or 0) >= least]
+    if steps and (rest := outside(row)) is not None:
+        words.append(f"{OUTSIDE} {span(rest)}")
+    return ", ".join(words)
 
 
 def _step(step: Step) -> str:
@@ -60,16 +78,24 @@ def render_slowest(rows: Sequence[HostRow]) -> Iterator[Cell]:
         )
     by_step: dict[str, list[tuple[float, str]]] = {}
     for row in rows:
-        for step in steps_of(row):
-            if step.seconds is not None:
-                by_step.setdefault(step.name, []).append((step.seconds, row.host))
+        for name, took in _parts(row):
+            by_step.setdefault(name, []).append((took, row.host))
     if by_step:
         table = [("step", "hosts", "median", "slowest", "on")]
-        for name, found in by_step.items():
+        for name, found in sorted(by_step.items(), key=lambda item: item[0] == OUTSIDE):
             worst, host = max(found)
             middle = median(amount for amount, _ in found)
             table.append((name, str(len(found)), span(middle), span(worst), host))
         yield from columns(table, indent="  ")
+
+
+def _parts(row: HostRow) -> Iterator[tuple[str, float]]:
+    """What a turn's time was spent on."""
+    for step in steps_of(row):
+        if step.seconds is not None:
+            yield step.name, step.seconds
+    if steps_of(row) and (rest := outside(row)) is not None:
+        yield OUTSIDE, rest
 
 
 def render_host(status: Status) -> Iterator[Cell]:
