@@ -4,12 +4,12 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import structlog
 from temporalio import activity
-from temporalio.exceptions import ApplicationError
+from temporalio.exceptions import ApplicationError, ApplicationErrorCategory
 
 from apollo.domain.status import Outcome
 from apollo.domain.turn import TurnInput, TurnRecord
@@ -17,6 +17,8 @@ from apollo.errors import TurnError
 from apollo.ports import Footing, RunTurn
 
 BEAT = 1.0
+EXPECTED = ApplicationErrorCategory.BENIGN
+"""Hosts fail: that is recorded, and red in the history, but no reason for a worker's traceback."""
 _LOG: structlog.stdlib.BoundLogger = structlog.get_logger("apollo.turns")
 
 
@@ -45,15 +47,17 @@ class HostActivities:
                 record = await _see_through(work, footing)
         except TurnError as error:
             log.warning("attempt failed", error=error.code, step=error.step, found=error.message)
-            raise failure_of(given, error, footing, info.attempt) from error
-        record = record.model_copy(
-            update={"attempts": info.attempt, "attached": tuple(footing.attached)}
-        )
+            raise failure_of(given, error, footing, info) from error
+        record = record.model_copy(update=_circumstances(footing, info))
         log.info("turn ended", outcome=str(record.outcome), error=record.error, step=record.step)
         if record.outcome.good or record.outcome is Outcome.ROLLED_BACK:
             return record
         raise ApplicationError(
-            record.message, record, type=record.error or "TurnFailed", non_retryable=True
+            record.message,
+            record,
+            type=record.error or "TurnFailed",
+            non_retryable=True,
+            category=EXPECTED if record.error else ApplicationErrorCategory.UNSPECIFIED,
         )
 
 
@@ -97,8 +101,19 @@ def _inherited(details: Any, attempt: int) -> Footing:
     return Footing(drained=attempt > 1)
 
 
+def _circumstances(footing: Footing, info: activity.Info) -> dict[str, Any]:
+    """What only the activity knows of a turn: its attempts and its time."""
+    took = (datetime.now(UTC) - info.scheduled_time).total_seconds()
+    return {
+        "attempts": info.attempt,
+        "attached": tuple(footing.attached),
+        "began_at": info.scheduled_time,
+        "seconds": round(max(0.0, took), 3),
+    }
+
+
 def failure_of(
-    given: TurnInput, error: TurnError, footing: Footing, attempt: int
+    given: TurnInput, error: TurnError, footing: Footing, info: activity.Info
 ) -> ApplicationError:
     """How an attempt ends for Temporal: another attempt, or the host's end state.
 
@@ -112,18 +127,18 @@ def failure_of(
         host=given.host.name,
         turn=given.turn,
         outcome=Outcome.UNREACHABLE if unreachable else Outcome.LOST,
-        attempts=attempt,
-        attached=tuple(footing.attached),
         error=error.code,
         step=error.step,
         message=error.message,
         left=error.left,
         hint=error.hint,
+        **_circumstances(footing, info),
     )
     return ApplicationError(
         error.message,
         record,
         type=error.code,
         non_retryable=final,
-        next_retry_delay=None if final else timedelta(seconds=min(2.0 * attempt, 15.0)),
+        next_retry_delay=None if final else timedelta(seconds=min(2.0 * info.attempt, 15.0)),
+        category=EXPECTED,
     )

@@ -5,6 +5,7 @@ ApolloError
 ├── Refused               a request that makes no sense now
 ├── NotFound              an application, environment, release or deployment that nobody knows
 ├── Unavailable           Temporal, the catalog or the store does not answer
+├── Abandoned             a deployment whose workflow was ended from outside
 └── TurnError             a host's turn; has host and step
     ├── ConnectFailed, HostKeyUnknown, HostKeyChanged, AuthFailed, NoShell
     ├── HostBusy, Fenced, ForeignRoot, RootNotWritable, DiskFull
@@ -55,6 +56,12 @@ class NotFound(ApolloError):
 
 class Unavailable(ApolloError):
     """A part that Apollo needs does not answer."""
+
+
+class Abandoned(ApolloError):
+    """A deployment's workflow was ended from outside, and nothing has taken its place yet."""
+
+    exit_code = 3
 
 
 class TurnError(ApolloError):

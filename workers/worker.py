@@ -4,10 +4,10 @@ import asyncio
 import os
 import signal
 import socket
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import timedelta
-from typing import Literal
+from typing import Any, Literal
 
 from temporalio.client import Client
 from temporalio.worker import PollerBehaviorAutoscaling, Worker
@@ -59,7 +59,7 @@ async def running(
             takeover = timedelta(seconds=settings.takeover)
             control = DeploymentActivities(catalog, open_store(settings), client, takeover)
             promotions = PromotionActivities(catalog, client)
-            await stack.enter_async_context(_control_worker(client, control, promotions, settings))
+            await stack.enter_async_context(_control_worker(client, settings, control, promotions))
         if role in ("hosts", "all"):
             turns = HostActivities(_runner(settings))
             queues = [f"{names.HOSTS_QUEUE}-{location}" for location in locations]
@@ -70,33 +70,18 @@ async def running(
         yield
 
 
-def _control_worker(
-    client: Client,
-    control: DeploymentActivities,
-    promotions: PromotionActivities,
-    settings: Settings,
-) -> Worker:
+def activities_of(*offered: object) -> list[Callable[..., Any]]:
+    """All activities that these objects have as methods."""
+    methods = [getattr(each, name) for each in offered for name in dir(type(each))]
+    return [method for method in methods if hasattr(method, "__temporal_activity_definition")]
+
+
+def _control_worker(client: Client, settings: Settings, *offered: object) -> Worker:
     return Worker(
         client,
         task_queue=names.CONTROL_QUEUE,
         workflows=WORKFLOWS,
-        activities=[
-            control.open,
-            control.look_at_windows,
-            control.await_lease,
-            control.load_batch,
-            control.record,
-            control.set_state,
-            control.record_control,
-            control.plan_rollback,
-            control.close,
-            promotions.open_promotion,
-            promotions.arrive_at_gate,
-            promotions.leave_gate,
-            promotions.show_promotion,
-            promotions.record_promotion_word,
-            promotions.end_promotion,
-        ],
+        activities=activities_of(*offered),
         identity=_identity("control"),
         max_concurrent_workflow_tasks=20,
         sticky_queue_schedule_to_start_timeout=timedelta(seconds=settings.takeover),
@@ -108,7 +93,7 @@ def _hosts_worker(client: Client, turns: HostActivities, queue: str, settings: S
     return Worker(
         client,
         task_queue=queue,
-        activities=[turns.turn],
+        activities=activities_of(turns),
         identity=_identity(queue),
         max_concurrent_activities=settings.slots,
         activity_task_poller_behavior=PollerBehaviorAutoscaling(maximum=20),

@@ -1,6 +1,7 @@
 """Who did what, when and why."""
 
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Any, Literal
 
 from sqlalchemy import Select, select
@@ -52,6 +53,7 @@ class Audit:
         environment: str | None = None,
         *,
         deployment: str | None = None,
+        since: datetime | None = None,
         before: int | None = None,
         limit: int = 100,
     ) -> list[AuditEntry]:
@@ -62,8 +64,16 @@ class Audit:
             (entries.environment, environment),
             (entries.deployment, deployment),
         )
-        query: Select[Any] = select(tables.audit).order_by(entries.id.desc()).limit(limit)
+        numbers = tables.deployments.c
+        query: Select[Any] = (
+            select(tables.audit, numbers.number, numbers.release)
+            .outerjoin(tables.deployments, numbers.uuid == entries.deployment)
+            .order_by(entries.id.desc())
+            .limit(limit)
+        )
         query = query.where(*(column == value for column, value in wanted if value is not None))
+        if since is not None:
+            query = query.where(entries.at >= since)
         if before is not None:
             query = query.where(entries.id < before)
         async with self._database.read() as connection:

@@ -1,6 +1,7 @@
 """Deployments: numbered per environment, from when they are opened to how they ended."""
 
 from collections.abc import Collection
+from datetime import datetime
 from typing import Any
 from uuid import uuid4
 
@@ -146,6 +147,7 @@ class Deployments:
         *,
         release: str | None = None,
         states: Collection[DeploymentState] | None = None,
+        since: datetime | None = None,
         before: int | None = None,
         limit: int = 100,
     ) -> list[StoredDeployment]:
@@ -155,6 +157,8 @@ class Deployments:
             query = query.where(_ROWS.c.release == release)
         if states is not None:
             query = query.where(_ROWS.c.state.in_(states))
+        if since is not None:
+            query = query.where(_ROWS.c.opened_at >= since)
         if before is not None:
             query = query.where(_ROWS.c.number < before)
         query = query.order_by(_ROWS.c.opened_at.desc(), _ROWS.c.number.desc())

@@ -1,6 +1,7 @@
 """Environments as they were applied, with all their revisions."""
 
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import RowMapping, Select, select, update
@@ -112,6 +113,28 @@ class Environments:
             hint = f"known are {', '.join(found)}" if found else "apply one: apollo apply"
             raise NotFound(f"no application {application!r} was ever applied", hint=hint)
         return read_pipeline(found[application])
+
+    async def at(self, application: str, name: str, moment: datetime) -> AppliedEnvironment:
+        """An environment as it was at a past moment.
+
+        Raises:
+            NotFound: It was not applied yet.
+        """
+        query = _applied().where(
+            _HEAD.c.application == application,
+            _HEAD.c.name == name,
+            _REVISIONS.c.applied_at <= moment,
+        )
+        newest = query.order_by(_REVISIONS.c.revision.desc()).limit(1)
+        async with self._database.read() as connection:
+            row = (await connection.execute(newest)).mappings().one_or_none()
+        if row is not None:
+            return _record(row)
+        first = await self.get(application, name, 1)
+        raise NotFound(
+            f"{application}/{name} was not applied yet at {moment:%Y-%m-%dT%H:%M:%SZ}",
+            hint=f"it was first applied at {first.applied_at:%Y-%m-%dT%H:%M:%SZ}",
+        )
 
     async def list(self, application: str | None = None) -> list[AppliedEnvironment]:
         """All environments as they are, or those of an application."""

@@ -40,6 +40,22 @@ class StoredRelease(Wire):
     created_by: str
 
 
+class ReleaseReach(Wire):
+    """How far a release has come in one environment."""
+
+    environment: str
+    reached_at: datetime | None = None
+    """When its first deployment of the whole fleet had succeeded."""
+    number: int | None = None
+    """The number of that deployment."""
+    in_part_at: datetime | None = None
+    """When the first deployment had ended that brought it to some hosts at least."""
+    in_part: int | None = None
+    """The number of that deployment."""
+    hosts: int = 0
+    """How many hosts run it now."""
+
+
 class NewDeployment(Wire):
     """What a deployment is when it is opened."""
 
@@ -206,6 +222,16 @@ class AuditEntry(Wire):
     reason: str = ""
     detail: dict[str, Any] = Field(default_factory=dict)
     control: str | None = None
+    number: int | None = None
+    """The deployment's number, when it was about one."""
+    release: str | None = None
+    """That deployment's release."""
+
+    @property
+    def label(self) -> str:
+        """What it was about: `shop/prod#42`, `shop/prod`, `shop` or nothing."""
+        place = "/".join(filter(None, (self.application, self.environment)))
+        return f"{place}#{self.number}" if self.number is not None else place
 
 
 def final_outcome(

@@ -1,15 +1,17 @@
 """Releases: added once, never changed."""
 
+from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import RowMapping, Select, select
+from sqlalchemy import RowMapping, Select, case, func, select
 
 from apollo.catalog import tables
 from apollo.catalog.audit import note
 from apollo.catalog.engine import Database, digest, insert
 from apollo.catalog.environments import add_application
-from apollo.catalog.records import StoredRelease
+from apollo.catalog.records import ReleaseReach, StoredRelease
 from apollo.domain.release import Release
+from apollo.domain.status import DeploymentState
 from apollo.errors import NotFound, Refused
 
 _RELEASES = tables.releases
@@ -79,12 +81,64 @@ class Releases:
             else "make one: apollo release create",
         )
 
+    async def reach(
+        self, application: str, versions: Sequence[str]
+    ) -> dict[str, list[ReleaseReach]]:
+        """How far each version has come, in the order of the environments' names.
+
+        Environments that a version never came to are missing, as are such versions.
+        """
+        found: dict[tuple[str, str], dict[str, Any]] = {}
+        async with self._database.read() as connection:
+            for row in (await connection.execute(_firsts(application, versions))).mappings():
+                known = found.setdefault((row["release"], row["environment"]), {})
+                part = {"in_part_at": row["ended_at"], "in_part": row["number"]}
+                whole = {"reached_at": row["ended_at"], "number": row["number"]}
+                known.update(whole if row["whole"] else part)
+            for row in (await connection.execute(_running(application, versions))).mappings():
+                known = found.setdefault((row["release"], row["environment"]), {})
+                known["hosts"] = row["hosts"]
+        reach: dict[str, list[ReleaseReach]] = {}
+        for (version, environment), known in sorted(found.items()):
+            reach.setdefault(version, []).append(ReleaseReach(environment=environment, **known))
+        return reach
+
     async def list(self, application: str, *, limit: int = 100) -> list[StoredRelease]:
         """The releases of an application, the newest first."""
         query = _of(application).order_by(_RELEASES.c.created_at.desc(), _RELEASES.c.version.desc())
         async with self._database.read() as connection:
             rows = (await connection.execute(query.limit(limit))).mappings()
             return [_record(row) for row in rows]
+
+
+def _firsts(application: str, versions: Sequence[str]) -> Select[Any]:
+    """The first deployments that ended well, of the whole fleet and otherwise."""
+    rows = tables.deployments.c
+    whole = case((rows.whole_fleet & (rows.state == DeploymentState.SUCCEEDED), 1), else_=0)
+    place = func.row_number().over(
+        partition_by=(rows.release, rows.environment, whole), order_by=(rows.ended_at, rows.number)
+    )
+    columns = (rows.release, rows.environment, rows.number, rows.ended_at)
+    ranked = (
+        select(*columns, whole.label("whole"), place.label("place"))
+        .where(
+            rows.application == application,
+            rows.release.in_(versions),
+            rows.state.in_((DeploymentState.SUCCEEDED, DeploymentState.PARTIAL)),
+        )
+        .subquery()
+    )
+    return select(ranked).where(ranked.c.place == 1)
+
+
+def _running(application: str, versions: Sequence[str]) -> Select[Any]:
+    """How many hosts run them now."""
+    rows = tables.host_state.c
+    return (
+        select(rows.release, rows.environment, func.count().label("hosts"))
+        .where(rows.application == application, rows.release.in_(versions))
+        .group_by(rows.release, rows.environment)
+    )
 
 
 def _of(application: str) -> Select[Any]:

@@ -21,6 +21,7 @@ from apollo.errors import NotFound
 
 _ROWS = tables.deployment_hosts
 _DEPLOYMENTS = tables.deployments
+_BEGAN = bindparam("new_began", type_=_ROWS.c.started_at.type)
 _GOOD = [outcome for outcome in Outcome if outcome.good]
 
 
@@ -29,21 +30,6 @@ class Turns:
 
     def __init__(self, database: Database) -> None:
         self._database = database
-
-    async def begin(self, deployment: str, phase: Phase, hosts: Collection[str]) -> None:
-        """Write that turns have begun; a time that is written stays."""
-        async with self._database.write() as connection:
-            for names in chunks(sorted(hosts)):
-                await connection.execute(
-                    update(_ROWS)
-                    .where(
-                        _ROWS.c.deployment == deployment,
-                        _ROWS.c.phase == phase,
-                        _ROWS.c.host.in_(names),
-                        _ROWS.c.started_at.is_(None),
-                    )
-                    .values(started_at=self._database.now())
-                )
 
     async def record(self, deployment: str, phase: Phase, records: Sequence[TurnRecord]) -> int:
         """Write how turns ended, and what runs on their hosts now; how many were news.
@@ -137,6 +123,7 @@ class Turns:
                     for name in ("turns", "outcome", "ran", "step", "error", "message")
                 }
                 | {"attached": bindparam("new_attached"), "record": bindparam("new_record")}
+                | {"started_at": func.coalesce(_BEGAN, _ROWS.c.started_at)}
                 | {"ended_at": moment}
             ),
             [
@@ -150,6 +137,7 @@ class Turns:
                     "new_message": record.message,
                     "new_attached": list(record.attached),
                     "new_record": record.model_dump(mode="json"),
+                    "new_began": record.began_at,
                 }
                 for record in news
             ],

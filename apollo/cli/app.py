@@ -37,7 +37,10 @@ COMMANDS = (
     Command("release create", "release:create", DEPLOY, "Build, pack and store a release."),
     Command("release list", "release:listing", DEPLOY, "List the releases of an application."),
     Command(
-        "release show", "release:show_release", DEPLOY, "Show a release and where it was deployed."
+        "release show",
+        "release:show_release",
+        DEPLOY,
+        "Show a release: when it came to each environment, and where it runs.",
     ),
     Command("plan", "plan:plan", DEPLOY, "Show what a deployment would do; change nothing."),
     Command(
@@ -71,7 +74,9 @@ COMMANDS = (
     Command("reject", "gates:reject", STEER, "End what waits in an environment."),
     Command("pace", "controls:pace", STEER, "Change how many hosts may be out."),
     Command("status", "status:status", LOOK, "Show what runs in all environments, or in one."),
-    Command("hosts", "hosts:app", LOOK, "Show what is known of each host."),
+    Command(
+        "hosts", "hosts:app", LOOK, "Show what is known of each host, now or at a past moment."
+    ),
     Command(
         "hosts trust",
         "trust:trust",
@@ -79,8 +84,33 @@ COMMANDS = (
         "Scan, show and trust the hosts' SSH keys.\n\nThis version scans from where you type, not "
         "from the workers: compare the fingerprints with what the hosts' consoles say.",
     ),
-    Command("history", "history:history", LOOK, "List the deployments of an environment."),
-    Command("show", "show:show", LOOK, "Show a deployment: ENV#7, or the last of ENV."),
+    Command(
+        "hosts disable",
+        "out:disable",
+        LOOK,
+        "Take hosts out of all deployments; they count as out.",
+    ),
+    Command("hosts enable", "out:enable", LOOK, "Let disabled hosts take part again."),
+    Command(
+        "hosts forget",
+        "out:forget",
+        LOOK,
+        "Forget what hosts run, and their SSH keys; the history stays.",
+    ),
+    Command(
+        "history",
+        "history:history",
+        LOOK,
+        "List the deployments of an environment, or of all.\n\nWith --audit: who did what, when "
+        "and why: deployments, words to them, applied files, releases, hosts.",
+    ),
+    Command(
+        "show",
+        "show:show",
+        LOOK,
+        "Show a deployment: ENV#7, or the last of ENV.\n\nWhat was done and said when, the waves, "
+        "errors that say the same, the slowest steps, and the first hosts of each outcome.",
+    ),
 )
 """In the order in which help and the reference show them."""
 

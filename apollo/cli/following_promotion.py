@@ -17,7 +17,7 @@ from apollo.cli.render.promotions import (
 )
 from apollo.cli.render.terminal import moment, show, show_json, talk
 from apollo.cli.session import read_settings
-from apollo.promotions import PromotionHandle
+from apollo.client import PromotionHandle
 
 _PATIENCE = 5.0
 

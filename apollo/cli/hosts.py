@@ -1,38 +1,50 @@
 """`apollo hosts`."""
 
+from datetime import datetime
 from typing import Annotated
 
 from cyclopts import App, Parameter
 
+from apollo.catalog.records import AppliedEnvironment
 from apollo.cli.app import add_commands
 from apollo.cli.options import Env, Json
-from apollo.cli.places import environment_of
-from apollo.cli.render.environments import host_json, render_hosts
-from apollo.cli.render.terminal import show, show_json
+from apollo.cli.places import Place, environment_of
+from apollo.cli.render.hosts import host_json, host_lines, render_hosts
+from apollo.cli.render.terminal import moment, show, show_json, talk
 from apollo.cli.session import connected
+from apollo.cli.times import moment_of
+from apollo.client import Apollo
 
 Release = Annotated[str, Parameter(help="Only hosts that run this release.")]
+At = Annotated[
+    str,
+    Parameter(help="As it was then: 2026-11-17T09:00:00Z, 2026-11-17, 7d ago, yesterday."),
+]
 
 app = App(name="hosts")
 add_commands(app, "hosts")
 
 
 @app.default
-async def hosts(env: Env, /, *, release: Release = "", json: Json = False) -> int:
-    """Show what is known of each host."""
-    place = environment_of(env)
-    where = place.application, place.environment
+async def hosts(env: Env, /, *, at: At = "", release: Release = "", json: Json = False) -> int:
+    """Show what is known of each host, now or at a past moment."""
+    place, then = environment_of(env), moment_of(at, "--at")
     async with connected() as apollo:
-        applied = await apollo.catalog.environments.get(*where)
-        states = await apollo.hosts(*where)
-    found = [
-        host
-        for host in applied.environment.fleet.hosts
-        if not release or (host.name in states and states[host.name].release == release)
-    ]
+        applied = await _applied(apollo, place, then)
+        states = await apollo.hosts(place.application, place.environment, at=then)
+    found = host_lines(applied.environment.fleet, states, release)
     if json:
-        documents = [host_json(host, states.get(host.name)) for host in found]
-        show_json({"environment": place.label, "hosts": documents})
-    else:
-        show(render_hosts(found, states))
+        shown = {"environment": place.label, "at": then and moment(then)}
+        show_json({**shown, "hosts": [host_json(each) for each in found]})
+        return 0
+    if then:
+        talk(f"{place.label} as it was at {moment(then)}")
+    show(render_hosts(found))
     return 0
+
+
+async def _applied(apollo: Apollo, place: Place, then: datetime | None) -> AppliedEnvironment:
+    environments = apollo.catalog.environments
+    if then is None:
+        return await environments.get(place.application, place.environment)
+    return await environments.at(place.application, place.environment, then)

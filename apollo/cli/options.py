@@ -9,6 +9,9 @@ EnvOrApplication = Annotated[
     str,
     Parameter(help="`prod` beside an apollo.yaml, `shop/prod` anywhere; `shop`: all its stages."),
 ]
+AnyEnv = Annotated[
+    str, Parameter(help="`prod` beside an apollo.yaml, `shop/prod` anywhere; by default all.")
+]
 Json = Annotated[bool, Parameter(name="--json", help="Print JSON.")]
 JsonLines = Annotated[bool, Parameter(name="--json", help="Print one line of JSON per change.")]
 Yes = Annotated[bool, Parameter(name=["--yes", "-y"], help="Do not ask.")]

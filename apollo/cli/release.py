@@ -8,7 +8,7 @@ from cyclopts import Parameter
 from apollo.cli.build import create_release
 from apollo.cli.misuse import Misused
 from apollo.cli.options import Json
-from apollo.cli.places import application
+from apollo.cli.places import Place, application
 from apollo.cli.render.releases import release_json, render_release, render_releases
 from apollo.cli.render.terminal import show, show_json, talk
 from apollo.cli.session import connected
@@ -41,28 +41,35 @@ async def create(version: str, /, *, artifact: ArtifactPath = None, json: Json =
 async def listing(app: Application = "", /, *, limit: Newest = 20, json: Json = False) -> int:
     """List the releases of an application."""
     async with connected() as apollo:
-        releases = await apollo.catalog.releases.list(app or application(), limit=limit)
+        owner = app or application()
+        releases = await apollo.releases(owner, limit=limit)
+        reach = await apollo.reach(owner, [each.release.version for each in releases])
     if json:
-        show_json({"releases": [release_json(each) for each in releases]})
+        found = [release_json(each, reach.get(each.release.version, ())) for each in releases]
+        show_json({"releases": found})
     elif releases:
-        show(render_releases(releases))
+        show(render_releases(releases, reach))
     else:
-        talk(f"{app or application()} has no release yet: apollo release create VERSION")
+        talk(f"{owner} has no release yet: apollo release create VERSION")
     return 0
 
 
 async def show_release(version: Version, /, *, json: Json = False) -> int:
-    """Show a release and where it was deployed."""
+    """Show a release: when it came to each environment, and where it runs."""
     owner, _, name = version.rpartition("/")
     if not name:
         raise Misused(f"{version!r} names no release", hint="write 1.4.2 or shop/1.4.2")
     async with connected() as apollo:
         stored = await apollo.catalog.releases.get(owner or application(), name)
-        deployments = await apollo.catalog.deployments.list(
-            stored.release.application, release=name, limit=20
-        )
+        owner = stored.release.application
+        reach = (await apollo.reach(owner, [name])).get(name, [])
+        deployments = await apollo.history(owner, release=name)
     if json:
-        show_json(release_json(stored, deployments))
-    else:
-        show(render_release(stored, deployments))
+        show_json(release_json(stored, reach, deployments))
+        return 0
+    show(render_release(stored, reach, deployments))
+    for each in reach:
+        if each.hosts:
+            word = Place(owner, each.environment).word
+            talk(f"  Which hosts run it: apollo hosts {word} --release {name}")
     return 0

@@ -1,29 +1,56 @@
 """`apollo show`."""
 
-from apollo.cli.following import conclude
+from dataclasses import replace
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from apollo.cli.links import temporal_link
 from apollo.cli.options import Env, Json
-from apollo.cli.places import place_of
-from apollo.cli.render.changes import row_json, status_json
-from apollo.cli.render.history import deployment_json
+from apollo.cli.places import Place, place_of
+from apollo.cli.render.deployment import render_deployment, story_json
+from apollo.cli.render.summary import next_steps
+from apollo.cli.render.terminal import show as print_data
 from apollo.cli.render.terminal import show_json, talk
+from apollo.cli.render.turn import render_host
 from apollo.cli.session import connected
+from apollo.client import Status
 from apollo.errors import NotFound
 
+OneHost = Annotated[str, Parameter(name="--host", help="All about this host: steps and output.")]
+All = Annotated[bool, Parameter(name="--all", help="All hosts, not the first of each outcome.")]
 
-async def show(env: Env, /, *, json: Json = False) -> int:
+
+async def show(env: Env, /, *, host: OneHost = "", all_: All = False, json: Json = False) -> int:
     """Show a deployment: ENV#7, or the last of ENV."""
     place = place_of(env)
     async with connected() as apollo:
         handle = await apollo.deployment(place.application, place.environment, place.number)
-        status = await handle.status()
+        status, said = await handle.status(), await handle.audit()
     if status is None:
         raise NotFound(f"{place.label} has no such deployment")
+    if host:
+        status = _only(status, host)
     if json:
-        rows = [row_json(row) for row in status.rows]
-        show_json({**deployment_json(status.deployment), **status_json(status), "hosts": rows})
+        show_json(story_json(status, said))
         return 0
-    conclude(handle, status, place)
-    deployment = status.deployment
-    reason = f": {deployment.reason}" if deployment.reason else ""
-    talk(f"  by {deployment.by or 'unknown'}{reason}")
+    if host:
+        print_data(render_host(status))
+        return 0
+    print_data(render_deployment(status, said, everything=all_))
+    _advise(status, place, temporal_link(apollo.settings, handle.workflow_id))
     return 0
+
+
+def _only(status: Status, host: str) -> Status:
+    rows = tuple(row for row in status.rows if row.host == host)
+    if not rows:
+        label = status.deployment.label
+        raise NotFound(f"{label} planned no host {host}", hint=f"apollo show {label} --all")
+    return replace(status, rows=rows)
+
+
+def _advise(status: Status, place: Place, link: str) -> None:
+    talk(*(f"  {step}" for step in next_steps(status, place.word)))
+    if link:
+        talk(f"  Temporal: {link}")

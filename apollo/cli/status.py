@@ -1,11 +1,7 @@
 """`apollo status`."""
 
-from typing import Annotated
-
-from cyclopts import Parameter
-
 from apollo.catalog.records import StoredPromotion
-from apollo.cli.options import Json
+from apollo.cli.options import AnyEnv, Json
 from apollo.cli.places import Place, application_here, environment_of
 from apollo.cli.render.environments import (
     EnvironmentStatus,
@@ -21,12 +17,9 @@ from apollo.domain.promotion import PromotionState
 from apollo.errors import Unavailable
 
 _LAST = 5
-OneEnv = Annotated[
-    str, Parameter(help="`prod` beside an apollo.yaml, `shop/prod` anywhere; by default all.")
-]
 
 
-async def status(env: OneEnv = "", /, *, json: Json = False) -> int:
+async def status(env: AnyEnv = "", /, *, json: Json = False) -> int:
     """Show what runs in all environments, or in one."""
     place = environment_of(env) if env else None
     async with connected() as apollo:

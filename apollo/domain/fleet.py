@@ -1,7 +1,7 @@
 """Hosts and fleets, and the expressions that select hosts."""
 
 import fnmatch
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Annotated
 
 from pydantic import BeforeValidator, Field
@@ -85,6 +85,33 @@ def select(
             names = names - found if negated else names & found
         chosen |= names
     return [host for host in everyone if host.name in chosen]
+
+
+def pick(
+    fleet: Fleet,
+    known: Collection[str],
+    expressions: Iterable[str],
+    marks: Mapping[str, frozenset[str]] | None = None,
+) -> list[str]:
+    """The names of the hosts that any of the expressions chooses.
+
+    `known` are names that the inventory may lack: they are chosen by their full name only, and
+    come last.
+
+    Raises:
+        ValueError: An expression is malformed, or chooses no host.
+    """
+    chosen: set[str] = set()
+    for expression in expressions:
+        if expression in known and fleet.host(expression) is None:
+            chosen.add(expression)
+            continue
+        found = select(fleet.hosts, expression, marks) if expression.strip() else []
+        if not found:
+            raise ValueError(f"{expression!r} chooses no host")
+        chosen |= {host.name for host in found}
+    ours = [host.name for host in fleet.hosts if host.name in chosen]
+    return ours + sorted(chosen.difference(ours))
 
 
 def _atom(hosts: list[Host], atom: str, marks: Mapping[str, frozenset[str]]) -> set[str]:

@@ -1,6 +1,6 @@
 """What one host goes through: what a turn is told, and how it ended."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Literal
 
 from apollo.domain.base import Wire
@@ -74,6 +74,10 @@ class TurnRecord(Wire):
     attached: tuple[str, ...] = ()
     """Steps that this or an earlier attempt found running and attached to."""
     attempts: int = 1
+    began_at: datetime | None = None
+    """When its first attempt was due, by Temporal's clock; none: nobody could tell."""
+    seconds: float | None = None
+    """How long it took since then, all attempts together."""
     error: str = ""
     """The error's type: `HookFailed`."""
     step: str = ""

@@ -1,6 +1,7 @@
 """How a turn ended, in words: what failed, what was found, what is left, what to do next."""
 
 import json
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -120,7 +121,7 @@ def _record(
         turn=turn.turn,
         release=_release(answer.manifest),
         manifest=turn.manifest if runs_new else answer.state.manifest_digest,
-        steps=tuple(_step(record) for record in answer.steps.values()),
+        steps=tuple(_step(record) for record in sorted(answer.steps.values(), key=_begin)),
         error=failure.code if failure else "",
         step=failure.step if failure else "",
         message=failure.message if failure else "",
@@ -133,6 +134,10 @@ def _record(
 def _release(manifest: bytes | None) -> str | None:
     """The version in the manifest of what `current` points to."""
     return str(json.loads(manifest)["release"]) if manifest else None
+
+
+def _begin(record: StepRecord) -> float:
+    return record.start if record.start is not None else math.inf
 
 
 def _step(record: StepRecord) -> Step:

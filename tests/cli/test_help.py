@@ -35,6 +35,9 @@ DOCUMENTED = (
     "status",
     "hosts",
     "hosts trust",
+    "hosts disable",
+    "hosts enable",
+    "hosts forget",
     "history",
     "show",
 )

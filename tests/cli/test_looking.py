@@ -30,7 +30,7 @@ def halted(applied: Shop) -> Shop:
         second = await opened(catalog, "w2", "b")
         bad = [
             ended(f"web{n}", Outcome.REVERTED, runs="a").model_copy(
-                update={"message": f"web{n}: start exit {n}", "left": "put back", "output": "boo\n"}
+                update={"message": f"web{n}: start exit 3", "left": "put back", "output": "boo\n"}
             )
             for n in (1, 3)
         ]
@@ -101,7 +101,10 @@ def test_history_lists_deployments_and_the_audit(halted: Shop) -> None:
     assert "no deployment yet" in halted.good("history", "dev").err
 
     audit = halted.good("history", "prod", "--audit").out
-    assert any(line.split()[1:] == ["ben", "pause", "shop/prod#1"] for line in audit.splitlines())
+    assert any(
+        line.split()[1:] == ["ben", "declared", "pause", "shop/prod#1"]
+        for line in audit.splitlines()
+    )
     assert json.loads(halted.good("history", "prod", "--audit", "--json").out)["audit"]
     assert len(json.loads(halted.good("history", "prod", "--json").out)["deployments"]) == 2
 
@@ -109,8 +112,8 @@ def test_history_lists_deployments_and_the_audit(halted: Shop) -> None:
 def test_show_groups_errors_that_say_the_same(halted: Shop) -> None:
     said = halted.good("show", "prod#2")
 
-    assert "  error[HookFailed] in start: 2 hosts: web1, web3" in said.out
-    assert "    web1: start exit 1" in said.out
+    assert "  error[HookFailed] in start, exit 3: 2 hosts: web1, web3" in said.out
+    assert "    web1: start exit 3" in said.out
     assert "    left: put back" in said.out
     assert "      boo" in said.out
     assert "Go on, failed hosts first: apollo deploy prod b" in said.err

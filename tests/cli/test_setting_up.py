@@ -121,7 +121,9 @@ def test_a_build_that_fails_makes_no_release(shop: Shop) -> None:
 
 
 def test_releases_are_listed_and_shown(applied: Shop) -> None:
-    assert re.search(r"^1\.0 .* ada .*[0-9a-f]{12}$", applied.good("release", "list").out, re.M)
+    assert re.search(
+        r"^1\.0 .* ada .*[0-9a-f]{12}  -  +-$", applied.good("release", "list").out, re.M
+    )
     shown = applied.good("release", "show", "shop/1.0").out
     assert "health    http :{PORT}/health" in shown
     assert json.loads(applied.good("release", "list", "--json").out)["releases"]

@@ -23,6 +23,7 @@ SAYS = {
     "apollo deploy prod 1.0 --yes": "succeeded",
     "apollo deploy prod 1.1 --yes": "rolled back",
     "apollo hosts prod": "serving",
+    "apollo show prod#3": "in the rollback: 1 host",
 }
 """What the command must show; the page shows the rest in words."""
 
@@ -133,3 +134,6 @@ def test_the_page_leads_to_a_running_release(tmp_path: Path, program: Callable[[
     assert commands.count("apollo deploy prod 1.0 --yes") == 2
     again = [said for command, said in reader.said if command == "apollo deploy prod 1.0 --yes"][1]
     assert "current" in again
+    story = dict(reader.said)["apollo show prod#3"]
+    assert re.search(r"^  start +1 +\d\S+s +\d\S+s +web\d$", story, re.MULTILINE), story
+    assert re.search(r"^wave 1 +1 +20\d\d-\S+Z +\d+s +↩ reverted 1$", story, re.MULTILINE), story

@@ -9,9 +9,9 @@ from typing import Any
 from temporalio.api.history.v1 import HistoryEvent
 
 from apollo.catalog.records import AuditEntry, StoredPromotion
+from apollo.client import PromotionHandle
 from apollo.domain.pipeline import Stage as PipelineStage
 from apollo.domain.promotion import PromotionResult
-from apollo.promotions import PromotionHandle
 from tests.support.stage import PATIENCE, Play, Running, Stage, until
 
 PIPELINE = ("dev", "staging", "prod")

@@ -40,7 +40,7 @@ from apollo.local.process import find_program
 from apollo.local.temporal import TemporalServer
 from apollo.ports import Footing
 from apollo.settings import Settings
-from apollo.workers.worker import WORKFLOWS
+from apollo.workers.worker import WORKFLOWS, activities_of
 
 PATIENCE = 20.0
 SKIPPING = {"frontend.WorkflowTimeSkippingEnabled": "true"}
@@ -156,6 +156,8 @@ def _record(given: TurnInput, end: Outcome) -> TurnRecord:
         turn=given.turn,
         outcome=end,
         manifest=given.manifest if well else given.running,
+        release=(given.release if well and given.phase == "forward" else given.previous_release)
+        or None,
         error="" if well else "HookFailed",
         step="" if well else "start",
         message="" if well else f"{given.host.name}: start exit 3, expected 0",
@@ -354,7 +356,7 @@ class Stage:
             self.client,
             task_queue=queue,
             workflows=WORKFLOWS,
-            activities=all_activities(control, PromotionActivities(self.catalog, self.client)),
+            activities=activities_of(control, PromotionActivities(self.catalog, self.client)),
             max_concurrent_workflow_tasks=20,
             **options,
         )
@@ -413,14 +415,6 @@ async def open_stage(folder: Path, *, skipping: bool = False) -> AsyncIterator[S
             yield stage
             for script in actors.scripts.values():
                 script.let_go()
-
-
-def all_activities(*control: object) -> Sequence[Callable[..., Any]]:
-    """All that the control worker offers, as the workflows know them by name."""
-    found = [
-        getattr(each, name) for each in control for name in dir(each) if not name.startswith("_")
-    ]
-    return [each for each in found if hasattr(each, "__temporal_activity_definition")]
 
 
 def failures(events: Sequence[HistoryEvent]) -> list[HistoryEvent]:

@@ -4,6 +4,7 @@ import asyncio
 import itertools
 import tempfile
 import time
+from datetime import timedelta, timezone
 from pathlib import Path
 
 import pytest
@@ -114,13 +115,13 @@ async def test_a_turn_is_kept_whole(tmp_path: Path) -> None:
         step="start",
         message="start ended with 1",
         output="no such file\n",
+        began_at=clock.now.astimezone(timezone(timedelta(hours=2))),
+        seconds=4.5,
     )
     async with shop_catalog(tmp_path, clock=clock) as catalog:
         deployment = await opened(catalog)
-        began = clock.move(1)
-        await catalog.turns.begin(deployment.uuid, "forward", ["web1"])
+        began = clock.now
         end = clock.move(5)
-        await catalog.turns.begin(deployment.uuid, "forward", ["web1"])
         await catalog.turns.record(deployment.uuid, "forward", [record])
         row = next(r for r in await catalog.plans.rows(deployment.uuid) if r.host == "web1")
 

@@ -4,22 +4,19 @@ import asyncio
 from collections.abc import AsyncIterator, Iterator
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
-from typing import Any
 
 import pytest
 import pytest_asyncio
 from temporalio.api.enums.v1 import EventType
 
-from apollo.activities.deployments import DeploymentActivities
 from apollo.domain.deployment import DeploymentRequest
 from apollo.domain.status import Outcome
 from apollo.domain.windows import DAYS
 from apollo.errors import Refused
 from apollo.names import CONTROL_QUEUE, deployment_id
-from apollo.workers import worker
 from apollo.workflows.deployment import Deployment
 from tests.support.hurry import hurried_windows
-from tests.support.stage import Play, Running, Stage, all_activities, open_stage, until
+from tests.support.stage import Play, Running, Stage, open_stage, until
 
 HOUR = timedelta(hours=1)
 
@@ -316,15 +313,3 @@ async def nothing_is_wrong(running: Running) -> None:
     """No task of the workflow failed."""
     kinds = {event.event_type for event in await running.events()}
     assert EventType.EVENT_TYPE_WORKFLOW_TASK_FAILED not in kinds
-
-
-def test_the_control_worker_offers_all_that_workflows_ask_for(
-    stage: Stage, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The stage has a worker of its own, so nothing else here would notice."""
-    monkeypatch.setattr(worker, "Worker", lambda *_, **given: given)
-    control = DeploymentActivities(stage.catalog, stage.apollo.store, stage.client)
-    made: Any = worker._control_worker(stage.client, control, stage.apollo.settings)
-    assert {each.__name__ for each in made["activities"]} == {
-        each.__name__ for each in all_activities(control)
-    }

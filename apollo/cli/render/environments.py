@@ -13,7 +13,7 @@ from apollo.cli.render.history import deployment_json, render_history
 from apollo.cli.render.live import heading
 from apollo.cli.render.marks import serving_mark, state_mark
 from apollo.cli.render.summary import next_steps
-from apollo.cli.render.terminal import Cell, columns, count, moment
+from apollo.cli.render.terminal import Cell, columns, moment
 from apollo.cli.render.windows import override_line, windows_json, windows_text
 from apollo.client import Status
 from apollo.domain.fleet import Host
@@ -95,40 +95,6 @@ def render_environment(found: EnvironmentStatus, word: str) -> Iterator[Cell]:
 def _closed(found: EnvironmentStatus) -> str:
     text = windows_text(found.applied.environment)
     return text if text.startswith("closed") else ""
-
-
-def render_hosts(hosts: Sequence[Host], states: Mapping[str, KnownHost]) -> Iterator[Cell]:
-    """One line for each host, and how many there are."""
-    rows: list[Sequence[Cell]] = [("HOST", "LOCATION", "ADDRESS", "STATE", "RELEASE", "SINCE", "")]
-    for host in hosts:
-        state = states.get(host.name)
-        rows.append(
-            (
-                host.name,
-                host.location,
-                f"{host.address}:{host.port}",
-                serving_mark(_serving(state)).text(),
-                _release(state),
-                moment(state.since) if state else "-",
-                _note(state),
-            )
-        )
-    yield from columns(rows)
-    yield count(len(hosts), "host")
-
-
-def _note(state: KnownHost | None) -> str:
-    if state is None:
-        return ""
-    if state.disabled_reason is not None:
-        return f"disabled: {one_line(state.disabled_reason)}"
-    return "failed last" if state.failed_last else ""
-
-
-def host_json(host: Host, state: KnownHost | None) -> dict[str, Any]:
-    """A host and what is known of it."""
-    known = state.model_dump(mode="json", exclude={"host"}) if state else {"serving": Serving.NEW}
-    return {**host.model_dump(mode="json"), "state": known}
 
 
 def environment_json(found: EnvironmentStatus) -> dict[str, Any]:

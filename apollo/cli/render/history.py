@@ -6,8 +6,11 @@ from typing import Any
 
 from apollo.catalog.records import AuditEntry, StoredDeployment
 from apollo.cli.render.marks import state_mark
-from apollo.cli.render.terminal import Cell, clock, columns, moment
+from apollo.cli.render.terminal import Cell, clock, columns, moment, names
 from apollo.files.mistakes import one_line
+
+_PLAIN = ("detail", "release")
+"""Details that need no word to explain them."""
 
 
 def render_history(deployments: Sequence[StoredDeployment]) -> Iterator[Cell]:
@@ -31,20 +34,38 @@ def render_history(deployments: Sequence[StoredDeployment]) -> Iterator[Cell]:
     yield from columns(rows)
 
 
-def render_audit(entries: Sequence[AuditEntry], numbers: dict[str, str]) -> Iterator[Cell]:
-    """One line each, the newest first; `numbers` are the deployments' labels by uuid."""
-    rows = [("TIME", "WHO", "WHAT", "DEPLOYMENT", "REASON")]
+def render_audit(entries: Sequence[AuditEntry]) -> Iterator[Cell]:
+    """One line each, the newest first."""
+    rows = [("TIME", "WHO", "IDENTITY", "WHAT", "OF", "REASON")]
     rows += [
         (
             moment(each.at),
-            one_line(each.identity),
-            each.action,
-            numbers.get(each.deployment, each.deployment[:8]) or "-",
+            one_line(each.identity) or "unknown",
+            each.identity_kind,
+            deed(each),
+            each.label or "-",
             one_line(each.reason),
         )
         for each in entries
     ]
     yield from columns(rows)
+
+
+def deed(entry: AuditEntry) -> str:
+    """`pace 20%`, `apply revision 3`, `hosts disable web1, web2`."""
+    words = [entry.action]
+    if entry.action == "deploy" and entry.release:
+        words.append(entry.release)
+    for key, value in entry.detail.items():
+        shown = names([str(each) for each in value]) if isinstance(value, list) else str(value)
+        words.append(shown if key in _PLAIN or isinstance(value, list) else f"{key} {shown}")
+    return one_line(" ".join(words))
+
+
+def audit_json(entry: AuditEntry) -> dict[str, Any]:
+    """An entry as a JSON object."""
+    document = entry.model_dump(mode="json", exclude={"control", "number", "release"})
+    return {"label": entry.label or None, **document, "deployment": entry.deployment or None}
 
 
 def change(deployment: StoredDeployment) -> str:

@@ -1,15 +1,14 @@
 """A deployment's hosts, counted and grouped: what all its renderings share."""
 
-import re
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from apollo.catalog.records import HostRow
 from apollo.client import Status
+from apollo.domain.rollout import Phase
+from apollo.domain.signature import Signature, signature
 from apollo.domain.status import Outcome
-
-_NUMBERS = re.compile(r"\d+")
 
 
 @dataclass(frozen=True)
@@ -54,13 +53,28 @@ def failures(status: Status) -> int:
     return sum(row.outcome is not None and row.outcome.failure for row in forward(status))
 
 
-def errors(rows: Sequence[HostRow]) -> list[list[HostRow]]:
-    """Rows with an error, those that say the same together; the largest group first."""
-    groups: dict[tuple[str, ...], list[HostRow]] = {}
+@dataclass(frozen=True)
+class ErrorGroup:
+    """Hosts whose errors say the same."""
+
+    phase: Phase
+    signature: Signature
+    rows: list[HostRow]
+
+    @property
+    def hosts(self) -> list[str]:
+        """Their names."""
+        return [row.host for row in self.rows]
+
+
+def errors(rows: Iterable[HostRow]) -> list[ErrorGroup]:
+    """The errors by what they say; the largest group first."""
+    groups: dict[tuple[Phase, Signature], list[HostRow]] = {}
     for row in rows:
         if row.error:
-            groups.setdefault((row.phase, row.error, row.step, _signature(row)), []).append(row)
-    return sorted(groups.values(), key=len, reverse=True)
+            groups.setdefault((row.phase, _signature(row)), []).append(row)
+    found = [ErrorGroup(phase, said, rows) for (phase, said), rows in groups.items()]
+    return sorted(found, key=lambda group: len(group.rows), reverse=True)
 
 
 def outcomes_in_order(outcomes: dict[str, int]) -> list[tuple[str, int]]:
@@ -69,6 +83,7 @@ def outcomes_in_order(outcomes: dict[str, int]) -> list[tuple[str, int]]:
     return [(word, outcomes[word]) for word in known if outcomes.get(word)]
 
 
-def _signature(row: HostRow) -> str:
-    """The message without what tells one host from another."""
-    return _NUMBERS.sub("#", row.message.replace(row.host, "*").replace(row.location, "*"))
+def _signature(row: HostRow) -> Signature:
+    own = (row.host, row.location)
+    steps = row.record.steps if row.record else ()
+    return signature(row.error, row.step, row.message, own=own, steps=steps)

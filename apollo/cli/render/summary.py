@@ -1,13 +1,12 @@
 """How a deployment ended, or stands: outcomes, errors that say the same together, next steps."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from rich.text import Text
 
-from apollo.catalog.records import HostRow
 from apollo.cli.render.history import change, took
 from apollo.cli.render.marks import outcome_mark, state_mark
-from apollo.cli.render.rows import errors, outcomes_in_order
+from apollo.cli.render.rows import ErrorGroup, errors, outcomes_in_order
 from apollo.cli.render.terminal import Cell, count, names
 from apollo.cli.render.windows import override_line
 from apollo.client import Status
@@ -15,12 +14,18 @@ from apollo.domain.controls import held_by_windows
 from apollo.domain.status import DeploymentState
 from apollo.files.mistakes import one_line
 
-_GROUPS = 10
+GROUPS = 10
 _OUTPUT = 5
 
 
 def render_summary(status: Status) -> Iterator[Cell]:
     """The deployment in a few lines."""
+    yield from render_heading(status)
+    yield from render_errors(errors(status.rows))
+
+
+def render_heading(status: Status) -> Iterator[Cell]:
+    """What it changed, how it ended or stands, and how its hosts came out."""
     deployment = status.deployment
     yield Text.assemble(
         f"{deployment.label}  {change(deployment)}  ",
@@ -36,23 +41,26 @@ def render_summary(status: Status) -> Iterator[Cell]:
             for word, number in outcomes_in_order(status.outcomes)
         ]
         yield Text("  ").append_text(Text("   ").join(marks))
-    groups = errors(status.rows)
-    for group in groups[:_GROUPS]:
+
+
+def render_errors(groups: Sequence[ErrorGroup], most: int = GROUPS) -> Iterator[Cell]:
+    """What failed, where, with the words of the first host of each group."""
+    for group in groups[:most]:
         yield ""
         yield from _error(group)
-    if len(groups) > _GROUPS:
-        yield f"  and {count(len(groups) - _GROUPS, 'other error')}"
+    if len(groups) > most:
+        yield f"  and {count(len(groups) - most, 'other error')}"
 
 
-def _error(rows: list[HostRow]) -> Iterator[Cell]:
-    first = rows[0]
-    where = f" in {first.step}" if first.step else ""
-    back = ", in the rollback" if first.phase == "rollback" else ""
-    hosts = names([row.host for row in rows])
+def _error(group: ErrorGroup) -> Iterator[Cell]:
+    first, said = group.rows[0], group.signature
+    where = f" in {said.step}" if said.step else ""
+    where += f", exit {said.exit}" if said.exit is not None else ""
+    back = ", in the rollback" if group.phase == "rollback" else ""
     yield Text.assemble(
         "  ",
-        (f"error[{first.error}]", "red"),
-        f"{where}{back}: {count(len(rows), 'host')}: {hosts}",
+        (f"error[{said.error}]", "red"),
+        f"{where}{back}: {count(len(group.rows), 'host')}: {names(group.hosts)}",
     )
     yield f"    {one_line(first.message)}"
     record = first.record

@@ -12,10 +12,10 @@ from temporalio.service import RPCError
 from apollo import names
 from apollo.catalog.promotions import already_promoted
 from apollo.catalog.records import StoredPromotion
+from apollo.client.talk import result_of, say
 from apollo.domain.promotion import PromotionRequest, PromotionResult, PromotionState, StageControl
 from apollo.errors import Refused, Unavailable
 from apollo.executions import runs
-from apollo.handles import result_of, say
 from apollo.promoting import find_way
 from apollo.workflows.promotion import Promotion
 

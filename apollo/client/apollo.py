@@ -1,9 +1,8 @@
-"""The Python client: the same words as the command line."""
+"""The client's first word: a connection to Temporal, the catalog and the store."""
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Sequence
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from types import TracebackType
@@ -11,41 +10,35 @@ from typing import Any, Literal, Self
 from uuid import uuid4
 
 from temporalio.client import Client
+from temporalio.common import WorkflowIDReusePolicy
+from temporalio.exceptions import WorkflowAlreadyStartedError
 from temporalio.service import RPCError
 
 from apollo import names
 from apollo.artifacts.pack import pack
 from apollo.artifacts.store import Store
 from apollo.catalog.catalog import Catalog
-from apollo.catalog.records import HostRow, KnownHost, StoredDeployment, StoredPromotion
-from apollo.domain.deployment import Control, DeploymentRequest, PaceControl
+from apollo.catalog.records import StoredPromotion
+from apollo.client.deployments import DeploymentHandle, Status
+from apollo.client.looking import Looking
+from apollo.client.promotions import PromotionHandle, checked, start_promotion
+from apollo.client.requests import refuse_other
+from apollo.domain.deployment import DeploymentRequest
 from apollo.domain.environment import Environment
 from apollo.domain.pipeline import Stage
 from apollo.domain.promotion import PromotionRequest
 from apollo.domain.release import Artifact, Release
-from apollo.domain.rollout import DeploymentResult
 from apollo.domain.setup import Setup
 from apollo.errors import NotFound, Unavailable
-from apollo.handles import result_of, say
 from apollo.planning import Prepared, prepare
-from apollo.promotions import PromotionHandle, checked, start_promotion
 from apollo.settings import Settings
 from apollo.wiring import connect_temporal, open_catalog, open_store
 from apollo.workflows.deployment import Deployment
 
-_LOOK_AGAIN = 0.5
+__all__ = ["Apollo", "DeploymentHandle", "Status"]
 
 
-@dataclass(frozen=True)
-class Status:
-    """Where a deployment stands: the deployment and its hosts, forward and back."""
-
-    deployment: StoredDeployment
-    outcomes: dict[str, int]
-    rows: tuple[HostRow, ...]
-
-
-class Apollo:
+class Apollo(Looking):
     """A connection to Temporal, the catalog and the store.
 
     >>> async with Apollo.connect() as apollo:  # doctest: +SKIP
@@ -133,10 +126,15 @@ class Apollo:
         if_busy: Literal["refuse", "wait", "supersede"] = "refuse",
         reason: str = "",
         request: str | None = None,
-    ) -> "DeploymentHandle":
+    ) -> DeploymentHandle:
         """Start a deployment. The same `request` starts the same deployment only once.
 
         `override` says why it keeps to no window and waits for no approval.
+
+        Raises:
+            Refused: The request was used by a deployment that has ended, or that asks for
+                something else; one that asks for the same and still runs is what is returned.
+            Unavailable: Temporal does not answer.
         """
         client = await self.temporal()
         given = DeploymentRequest(
@@ -157,15 +155,18 @@ class Apollo:
                 given,
                 id=workflow_id,
                 task_queue=names.CONTROL_QUEUE,
+                id_reuse_policy=WorkflowIDReusePolicy.REJECT_DUPLICATE,
                 static_summary=f"{application}/{environment} {release or 'current'}"[:200],
             )
+        except WorkflowAlreadyStartedError:
+            await refuse_other(client, workflow_id, given)
         except RPCError as error:
             raise Unavailable(f"Temporal does not start the deployment: {error}") from error
         return DeploymentHandle(self, workflow_id)
 
     async def deployment(
         self, application: str, environment: str, number: int | None = None
-    ) -> "DeploymentHandle":
+    ) -> DeploymentHandle:
         """A deployment by its number; without one, that which runs, or else the last.
 
         Raises:
@@ -220,10 +221,6 @@ class Apollo:
         found = (stored.workflow_id, stored.run_id)
         return PromotionHandle(self.catalog, await self.temporal(), self.settings.who, *found)
 
-    async def hosts(self, application: str, environment: str) -> dict[str, KnownHost]:
-        """What is known of each host."""
-        return await self.catalog.hosts.states(application, environment)
-
     async def store_artifact(self, source: Path, exclude: Sequence[str] = ()) -> Artifact:
         """Pack a folder, file or archive, and store it."""
         with TemporaryDirectory(prefix="apollo-") as folder:
@@ -231,87 +228,3 @@ class Apollo:
             artifact = await asyncio.to_thread(pack, source, packed, exclude)
             await self.store.put_file(packed)
             return artifact
-
-
-@dataclass(frozen=True)
-class DeploymentHandle:
-    """One deployment: to be watched, steered and waited for."""
-
-    apollo: Apollo
-    workflow_id: str
-
-    async def pause(self, reason: str = "") -> str:
-        """Begin no more turns."""
-        return await self._say("pause", self._word(reason))
-
-    async def resume(self, reason: str = "") -> str:
-        """Go on after a pause."""
-        return await self._say("resume", self._word(reason))
-
-    async def abort(self, reason: str = "") -> str:
-        """End at the next host boundary."""
-        return await self._say("abort", self._word(reason))
-
-    async def rollback(self, reason: str = "") -> str:
-        """Take every changed host back."""
-        return await self._say("rollback", self._word(reason))
-
-    async def approve(self, reason: str = "") -> str:
-        """Open the gate that is waited at."""
-        return await self._say("approve", self._word(reason))
-
-    async def pace(self, max_unavailable: str, reason: str = "") -> str:
-        """Change `max_unavailable` for the rest of the deployment."""
-        by = self.apollo.settings.who
-        return await self._say(
-            "pace", PaceControl(by=by, reason=reason, max_unavailable=max_unavailable)
-        )
-
-    async def status(self) -> Status | None:
-        """Where it stands; none before it has its number."""
-        catalog = self.apollo.catalog
-        stored = await catalog.deployments.by_workflow(self.workflow_id)
-        if stored is None:
-            return None
-        rows = await catalog.plans.rows(stored.uuid)
-        return Status(stored, await catalog.turns.counts(stored.uuid), tuple(rows))
-
-    async def watch(self) -> AsyncIterator[Status]:
-        """Every change of the status until the deployment has ended.
-
-        Raises:
-            ApolloError: It could not be opened.
-        """
-        last: Status | None = None
-        while True:
-            status = await self.status()
-            if status and status != last:
-                last = status
-                yield status
-            if status and status.deployment.state.ended:
-                return
-            if status is None:
-                await self._raise_if_failed()
-            await asyncio.sleep(_LOOK_AGAIN)
-
-    async def result(self) -> DeploymentResult:
-        """Wait for the end.
-
-        Raises:
-            ApolloError: It could not be opened.
-        """
-        return await result_of(
-            await self.apollo.temporal(), self.workflow_id, DeploymentResult, "deployment"
-        )
-
-    async def _raise_if_failed(self) -> None:
-        client = await self.apollo.temporal()
-        found = await client.get_workflow_handle(self.workflow_id).describe()
-        if found.close_time is not None:
-            await self.result()
-
-    def _word(self, reason: str) -> Control:
-        return Control(by=self.apollo.settings.who, reason=reason)
-
-    async def _say(self, word: str, given: Control) -> str:
-        return await say(await self.apollo.temporal(), self.workflow_id, word, given, "deployment")

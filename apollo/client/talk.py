@@ -6,7 +6,7 @@ from temporalio.client import WorkflowFailureError, WorkflowUpdateFailedError
 from temporalio.exceptions import ApplicationError
 from temporalio.service import RPCError, RPCStatusCode
 
-from apollo.errors import ApolloError, NotFound, Refused, Unavailable
+from apollo.errors import Abandoned, ApolloError, NotFound, Refused, Unavailable
 
 if TYPE_CHECKING:
     from temporalio.client import Client
@@ -38,7 +38,8 @@ async def result_of(client: "Client", workflow_id: str, kind: type[Result], what
     """Wait for a workflow's end.
 
     Raises:
-        ApolloError: It could not be opened, or was ended from outside.
+        ApolloError: It could not be opened.
+        Abandoned: It was ended from outside.
     """
     handle = client.get_workflow_handle(workflow_id, result_type=kind)
     try:
@@ -55,4 +56,4 @@ def _translated(error: WorkflowFailureError, what: str) -> ApolloError:
     if isinstance(cause, ApplicationError):
         kind = NotFound if cause.type == "NotFound" else Refused
         return kind(cause.message)
-    return ApolloError(f"the {what}'s workflow ended: {error.cause}")
+    return Abandoned(f"the {what}'s workflow was ended from outside: {error.cause}")
