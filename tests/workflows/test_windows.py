@@ -9,10 +9,11 @@ import pytest
 import pytest_asyncio
 from temporalio.api.enums.v1 import EventType
 
+from apollo.activities import deployments
 from apollo.domain.deployment import DeploymentRequest
 from apollo.domain.status import Outcome
 from apollo.domain.windows import DAYS
-from apollo.errors import Refused
+from apollo.errors import NotFound, Refused
 from apollo.names import CONTROL_QUEUE, deployment_id
 from apollo.workflows.deployment import Deployment
 from tests.support.hurry import hurried_windows
@@ -93,6 +94,23 @@ async def test_an_open_window_holds_nothing(stage: Stage) -> None:
     assert await looks(running) == 1
     assert not await has_shown(running, "awaiting")
     assert await has_shown(running, "succeeded"), "the control"
+
+
+async def test_windows_that_cannot_be_looked_at_hold_and_say_so(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def unknown(*_: object) -> None:
+        raise NotFound("no zone Mars/Olympus")
+
+    monkeypatch.setattr(deployments, "standing", unknown)
+    play = await stage.play(windows=["DAILY 00:00-24:00 UTC"])
+    running = await play.start()
+    stored = await running.until("awaiting")
+    told = "outside its windows; when they open is not known: NotFound: no zone Mars/Olympus"
+    assert stored.detail == told
+    assert play.script.turns == []
+    await running.said.abort()
+    assert (await running.result()).state == "aborted"
 
 
 async def test_approval_comes_before_the_windows(stage: Stage) -> None:
