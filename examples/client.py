@@ -8,6 +8,7 @@ import sys
 from datetime import UTC, datetime, timedelta
 
 from apollo import Apollo, ApolloError, DeploymentHandle
+from apollo.settings import leave
 
 
 async def deploy(apollo: Apollo, application: str, environment: str, release: str) -> int:
@@ -59,6 +60,8 @@ async def main(application: str, environment: str, release: str) -> int:
 
 if __name__ == "__main__":
     try:
-        sys.exit(asyncio.run(main(*sys.argv[1:])))
+        code = asyncio.run(main(*sys.argv[1:]))
     except ApolloError as error:
-        sys.exit(f"{error.code}: {error.message}; {error.hint}")
+        print(f"{error.code}: {error.message}; {error.hint}", file=sys.stderr)
+        code = error.exit_code
+    leave(code)  # the Temporal SDK's threads may crash a Python that tears itself down

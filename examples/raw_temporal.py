@@ -41,4 +41,6 @@ async def main(application: str, environment: str, release: str) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(asyncio.run(main(*sys.argv[1:])))
+    code = asyncio.run(main(*sys.argv[1:]))
+    sys.stdout.flush()
+    os._exit(code)  # the SDK's threads may crash a Python that tears itself down
