@@ -58,7 +58,6 @@ class Promotion(Steered):
         super().__init__(request.application)
         self._request = request
         self._bake_until: datetime | None = None
-        self._child: workflow.ChildWorkflowHandle[Deployment, DeploymentResult] | None = None
 
     @workflow.run
     async def run(self, request: PromotionRequest = PromotionRequest()) -> PromotionResult:
@@ -93,6 +92,8 @@ class Promotion(Steered):
             state, detail = _ending(end)
             if not self.passage.stage.deployment:
                 self.passage.update(state=str(state), since=workflow.now())
+        # From here on every word comes too late, and is told so.
+        self.passage.base, self.passage.detail, self.passage.held = state, detail, ""
         result = await workflow.execute_activity_method(
             PromotionActivities.end_promotion,
             PromotionEnd(
@@ -103,7 +104,6 @@ class Promotion(Steered):
             ),
             **quick(str(state)),
         )
-        self.passage.base, self.passage.detail, self.passage.held = state, detail, ""
         await self.end_words(courier)
         return result
 
