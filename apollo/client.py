@@ -26,6 +26,7 @@ from apollo.domain.rollout import DeploymentResult
 from apollo.domain.setup import Setup
 from apollo.errors import ApolloError, NotFound, Refused, Unavailable
 from apollo.planning import Prepared, prepare
+from apollo.schedules import Schedules
 from apollo.settings import Settings
 from apollo.wiring import connect_temporal, open_catalog, open_store
 from apollo.workflows.deployment import Deployment
@@ -173,6 +174,11 @@ class Apollo:
         if not newest:
             raise NotFound(f"{application}/{environment} has had no deployment")
         return DeploymentHandle(self, newest[0].workflow_id)
+
+    @property
+    def schedules(self) -> Schedules:
+        """Promotions and syncs that start by themselves."""
+        return Schedules(self.temporal, self.catalog, self.settings.who)
 
     async def hosts(self, application: str, environment: str) -> dict[str, KnownHost]:
         """What is known of each host."""

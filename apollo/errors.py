@@ -3,6 +3,7 @@
 ApolloError
 ├── InvalidFiles          mistakes in apollo.yaml or an inventory
 ├── Refused               a request that makes no sense now
+├── InvalidSchedule       a cron line, an interval, a time zone or stages that make no sense
 ├── NotFound              an application, environment, release or deployment that nobody knows
 ├── Unavailable           Temporal, the catalog or the store does not answer
 └── TurnError             a host's turn; has host and step
@@ -45,6 +46,12 @@ class Refused(ApolloError):
     """The request makes no sense now; nothing was changed."""
 
     exit_code = 5
+
+
+class InvalidSchedule(ApolloError):
+    """A cron line, an interval, a time zone or stages that make no sense."""
+
+    exit_code = 2
 
 
 class NotFound(ApolloError):
