@@ -35,7 +35,7 @@ from apollo.domain.rollout import (
     WaveOutline,
 )
 from apollo.domain.setup import Setup
-from apollo.domain.status import Outcome, Serving
+from apollo.domain.status import DeploymentState, Outcome, Serving
 from apollo.domain.turn import longest_turn
 from apollo.errors import ApolloError, Refused, Unavailable
 from apollo.planning import Prepared, prepare
@@ -308,7 +308,18 @@ def _opened(stored: StoredDeployment, prepared: Prepared, takeover: timedelta) -
         one_location=strategy.spread == "one_location_at_a_time",
         turn_limit=max(limits, default=timedelta(hours=1)),
         takeover=takeover,
+        notify=_asked(prepared.environment),
     )
+
+
+def _asked(environment: Environment) -> dict[str, tuple[int, ...]]:
+    """Which webhooks are to be told of each state."""
+    hooks = list(enumerate(environment.notify))
+    asked = {
+        str(state): tuple(number for number, hook in hooks if str(state) in hook.on)
+        for state in DeploymentState
+    }
+    return {state: numbers for state, numbers in asked.items() if numbers}
 
 
 def _turns(

@@ -5,7 +5,9 @@ ApolloError
 ├── Refused               a request that makes no sense now
 ├── InvalidSchedule       a cron line, an interval, a time zone or stages that make no sense
 ├── NotFound              an application, environment, release or deployment that nobody knows
+├── WebhookRefused        a webhook that will not take a notification
 ├── Unavailable           Temporal, the catalog or the store does not answer
+│   └── Undelivered       a webhook that has not taken a notification
 └── TurnError             a host's turn; has host and step
     ├── ConnectFailed, HostKeyUnknown, HostKeyChanged, AuthFailed, NoShell
     ├── HostBusy, Fenced, ForeignRoot, RootNotWritable, DiskFull
@@ -17,6 +19,7 @@ ApolloError
 own reasons kept it from changing, which says nothing about the release (rule 5).
 """
 
+from datetime import timedelta
 from typing import ClassVar
 
 
@@ -62,6 +65,18 @@ class NotFound(ApolloError):
 
 class Unavailable(ApolloError):
     """A part that Apollo needs does not answer."""
+
+
+class Undelivered(Unavailable):
+    """A webhook has not taken a notification; `after` is the pause that it asked for."""
+
+    def __init__(self, message: str, *, after: timedelta | None = None) -> None:
+        super().__init__(message)
+        self.after = after
+
+
+class WebhookRefused(ApolloError):
+    """A webhook will not take a notification, however often it is sent."""
 
 
 class TurnError(ApolloError):

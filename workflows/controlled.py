@@ -30,6 +30,7 @@ with workflow.unsafe.imports_passed_through():
     from apollo.domain.status import DeploymentState
     from apollo.workflows.batch import Batch
     from apollo.workflows.inputs import first_only
+    from apollo.workflows.notification import Herald
     from apollo.workflows.options import quick
 
 NO_WORD = RawValue(Payload())
@@ -54,6 +55,7 @@ class Controlled:
         self._audits: list[ControlInput] = []
         self._progress: dict[str, Progress] = {}
         self._words_end = False
+        self._herald = Herald()
 
     # Updates: refused with a reason, recorded with who and why.
 
@@ -260,6 +262,7 @@ class Controlled:
             return
         self._shown = self._state()
         state, detail = self._shown
+        entry = Herald.entry(self.controls)
         self._show_details()
         updates: list[SearchAttributeUpdate[Any]] = [
             names.STATE.value_set(str(state)),
@@ -272,6 +275,7 @@ class Controlled:
                 StateInput(deployment=self.opened.deployment, state=state, detail=detail),
                 **quick(str(state)),
             )
+        await self._herald.tell(self.opened, entry, detail)
 
     def _show_details(self) -> None:
         state, detail = self._state()

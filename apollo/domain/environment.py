@@ -9,6 +9,35 @@ from apollo.domain.base import Address, Duration, FileModel, HostName, Name, Var
 from apollo.domain.fleet import Fleet, Text
 from apollo.domain.strategy import Strategy
 
+StateName = Literal[
+    "waiting",
+    "running",
+    "baking",
+    "awaiting",
+    "paused",
+    "rolling_back",
+    "succeeded",
+    "partial",
+    "halted",
+    "rolled_back",
+    "rollback_failed",
+    "aborted",
+    "superseded",
+    "refused",
+    "failed",
+]
+"""A deployment's state. An enum would write out, in its error, a list that aliases make endless."""
+TROUBLE: tuple[StateName, ...] = (
+    "paused",
+    "awaiting",
+    "halted",
+    "rolled_back",
+    "rollback_failed",
+    "partial",
+    "failed",
+)
+"""The states of which a webhook is told that does not say which."""
+
 
 class Drain(FileModel):
     """How long a drained host may finish what it serves."""
@@ -44,6 +73,13 @@ class BalancerSpec(FileModel):
         if (self.haproxy is None) == (self.file is None):
             raise ValueError("expected exactly one of haproxy and file")
         return self
+
+
+class Webhook(FileModel):
+    """Where somebody is told of a deployment's states: a URL, or a reference to one."""
+
+    webhook: str = Field(min_length=1)
+    on: tuple[StateName, ...] = Field(default=TROUBLE, min_length=1)
 
 
 class ConfigurationFile(FileModel):
@@ -101,6 +137,7 @@ class EnvironmentSpec(FileModel):
     balancer: Annotated[BalancerSpec | None, BeforeValidator(_balancer)] = None
     strategy: Strategy = Strategy()
     approval: Literal["required"] | None = None
+    notify: tuple[Webhook, ...] = ()
 
 
 class Environment(FileModel):
@@ -121,6 +158,7 @@ class Environment(FileModel):
     balancer: BalancerSpec | None = None
     strategy: Strategy = Strategy()
     approval: bool = False
+    notify: tuple[Webhook, ...] = ()
 
     @property
     def label(self) -> str:

@@ -41,6 +41,7 @@ def resolve(project: Project, name: str) -> Environment:
         balancer=spec.balancer,
         strategy=spec.strategy,
         approval=spec.approval == "required",
+        notify=spec.notify,
     )
 
 
