@@ -39,13 +39,8 @@ class Notification:
     @workflow.run
     async def run(self, given: NotificationInput) -> list[str]:
         """What each webhook answered."""
-        answers = await asyncio.gather(
-            *(self._tell(hook) for hook in given.hooks), return_exceptions=True
-        )
-        failed = [answer for answer in answers if isinstance(answer, BaseException)]
-        for failure in failed:
-            if not isinstance(failure, ActivityError):
-                raise failure
+        answers = await asyncio.gather(*(self._tell(hook) for hook in given.hooks))
+        failed = [answer for answer in answers if isinstance(answer, ActivityError)]
         if failed:
             raise ApplicationError(
                 f"{len(failed)} of {len(answers)} webhooks were not told: "
@@ -54,12 +49,16 @@ class Notification:
             ) from failed[0]
         return [str(answer) for answer in answers]
 
-    async def _tell(self, hook: int) -> str:
-        return await workflow.execute_activity_method(
-            NotificationActivities.notify,
-            NotifyInput(notification=self._given, hook=hook),
-            **delivering(f"webhook {hook + 1}: {self._given.state}"),
-        )
+    async def _tell(self, hook: int) -> str | ActivityError:
+        """What one webhook answered, or why it was not told; the others are told all the same."""
+        try:
+            return await workflow.execute_activity_method(
+                NotificationActivities.notify,
+                NotifyInput(notification=self._given, hook=hook),
+                **delivering(f"webhook {hook + 1}: {self._given.state}"),
+            )
+        except ActivityError as error:
+            return error
 
 
 class Herald:

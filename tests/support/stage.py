@@ -20,11 +20,12 @@ from temporalio.worker import Worker
 from apollo import errors, names
 from apollo.activities.deployments import DeploymentActivities
 from apollo.activities.hosts import HostActivities
+from apollo.activities.notifications import NotificationActivities
 from apollo.artifacts.store import FolderStore
 from apollo.catalog import Catalog
 from apollo.catalog.records import AuditEntry, StoredDeployment
 from apollo.client import Apollo, DeploymentHandle
-from apollo.domain.environment import Environment
+from apollo.domain.environment import Environment, Webhook
 from apollo.domain.fleet import Fleet, Host
 from apollo.domain.release import Artifact, Release
 from apollo.domain.rollout import DeploymentResult
@@ -32,10 +33,12 @@ from apollo.domain.setup import Setup
 from apollo.domain.status import Outcome
 from apollo.domain.strategy import Strategy
 from apollo.domain.turn import TurnInput, TurnRecord
+from apollo.hosts.secrets import ReferenceSecrets
 from apollo.local.process import find_program
 from apollo.local.temporal import TemporalServer
 from apollo.ports import Footing
 from apollo.settings import Settings
+from apollo.webhooks import post
 from apollo.workers.worker import WORKFLOWS
 
 PATIENCE = 20.0
@@ -288,6 +291,7 @@ class Stage:
         labels: Callable[[int], dict[str, str]] = lambda _: {},
         approval: bool = False,
         application: str = "",
+        notify: Sequence[Webhook] = (),
         **strategy: Any,
     ) -> Play:
         """A new application with hosts `h1`, `h2` and so on, in the locations in turn."""
@@ -309,6 +313,7 @@ class Stage:
             fleet=fleet,
             strategy=Strategy.model_validate({"waves": ["100%"], "max_unavailable": 1, **strategy}),
             approval=approval,
+            notify=tuple(notify),
         )
         await self.catalog.environments.apply(environment, ["prod"], "ada")
         script = self.actors.scripts[application] = Script()
@@ -358,7 +363,7 @@ async def open_stage(folder: Path) -> AsyncIterator[Stage]:
                 client,
                 task_queue=names.CONTROL_QUEUE,
                 workflows=WORKFLOWS,
-                activities=_activities(control),
+                activities=[*_activities(control), *_activities(_notifications(catalog))],
                 max_concurrent_workflow_tasks=20,
             ),
             Worker(
@@ -373,7 +378,13 @@ async def open_stage(folder: Path) -> AsyncIterator[Stage]:
                 script.let_go()
 
 
-def _activities(control: DeploymentActivities) -> Sequence[Callable[..., Any]]:
+def _notifications(catalog: Catalog) -> NotificationActivities:
+    return NotificationActivities(
+        catalog, ReferenceSecrets(("env:APOLLO_SECRET_",)), "http://ui/{}".format, post
+    )
+
+
+def _activities(control: object) -> Sequence[Callable[..., Any]]:
     """All that the control worker offers, as the workflows know them by name."""
     found = [getattr(control, name) for name in dir(control) if not name.startswith("_")]
     return [each for each in found if hasattr(each, "__temporal_activity_definition")]
