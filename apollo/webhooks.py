@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import logging
 from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any
@@ -16,6 +17,8 @@ TIMEOUT = 10.0
 """Seconds for one request, from the first byte to the last."""
 _TRY_AGAIN = (408, 425, 429)
 _LONGEST_PAUSE = 3600
+for _name in ("httpx2", "httpcore2"):  # they would log the whole URL
+    logging.getLogger(_name).setLevel(logging.WARNING)
 
 
 async def post(url: str, body: Mapping[str, Any], key: str) -> int:
