@@ -3,14 +3,21 @@
 import logging
 from collections.abc import AsyncIterator
 from datetime import datetime
+from pathlib import Path
 
 import pytest
 import pytest_asyncio
-from temporalio.client import WorkflowExecutionStatus, WorkflowFailureError
+from temporalio.client import Client, WorkflowExecutionStatus, WorkflowFailureError
+from temporalio.contrib.pydantic import pydantic_data_converter
 
 from apollo import names
 from apollo.domain.environment import TROUBLE, StateName, Webhook
-from apollo.domain.status import Outcome
+from apollo.domain.notification import NotificationInput
+from apollo.domain.status import DeploymentState, Outcome
+from apollo.local.temporal import TemporalServer
+from apollo.settings import Settings
+from apollo.workers.worker import running as running_worker
+from apollo.workflows.notification import Notification
 from tests.support.receiver import Receiver, receiving
 from tests.support.stage import Play, Running, Stage, failures, until
 
@@ -237,3 +244,43 @@ async def test_the_url_of_a_webhook_is_in_no_history_and_in_no_log(
     control = await stage.play()
     await control.deploy(reason=f"to show that it would be found: {SECRET}")
     assert SECRET.encode() in await everything(control)
+
+
+async def test_one_gate_after_the_other_is_told_each_time(stage: Stage, receiver: Receiver) -> None:
+    hooks = [told(receiver, "/gates", "awaiting")]
+    waves = [{"share": "100%", "approval": True}]
+    play = await stage.play(approval=True, waves=waves, notify=hooks)
+    running = await play.start()
+    for number, gate in enumerate(("the deployment", "wave 1"), 1):
+        await until_told(receiver, "/gates", number)
+        await until(lambda gate=gate: waits(running, gate), f"{gate} waits")  # type: ignore[misc]
+        await running.said.approve()
+    assert (await running.result()).state == "succeeded"
+
+    details = [post.body["detail"] for post in receiver.at("/gates")]
+    assert details == ["the deployment waits for approval", "wave 1 waits for approval"]
+
+
+async def waits(running: Running, gate: str) -> bool:
+    return (await running.stored()).detail == f"{gate} waits for approval"
+
+
+async def test_the_worker_that_is_shipped_carries_notifications_out(tmp_path: Path) -> None:
+    settings = Settings(home=tmp_path / "home", identity="ada")
+    async with TemporalServer(tmp_path / "temporal") as server:
+        client = await Client.connect(server.address, data_converter=pydantic_data_converter)
+        given = NotificationInput(
+            deployment="nobody-knows-it",
+            workflow_id="x",
+            label="shop/prod#1",
+            number=1,
+            state=DeploymentState.PAUSED,
+            at="",
+            hooks=(0,),
+        )
+        async with running_worker(client, settings, "control"):
+            with pytest.raises(WorkflowFailureError) as caught:
+                await client.execute_workflow(
+                    Notification.run, given, id="n", task_queue=names.CONTROL_QUEUE
+                )
+    assert "no deployment" in str(caught.value.cause)
