@@ -262,7 +262,7 @@ class Controlled:
             return
         self._shown = self._state()
         state, detail = self._shown
-        entry = Herald.entry(self.controls)
+        entry = self.controls.entry
         self._show_details()
         updates: list[SearchAttributeUpdate[Any]] = [
             names.STATE.value_set(str(state)),

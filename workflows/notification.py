@@ -17,13 +17,12 @@ with workflow.unsafe.imports_passed_through():
 
     from apollo import names
     from apollo.activities.notifications import NotificationActivities
-    from apollo.domain.controls import Controls
+    from apollo.domain.controls import Entry
     from apollo.domain.notification import DETAIL, NotificationInput, NotifyInput
     from apollo.domain.rollout import Opened
     from apollo.workflows.inputs import one_input
     from apollo.workflows.options import delivering
 
-Entry = tuple[str, str, int]
 _KEYS = (names.APPLICATION, names.ENVIRONMENT, names.DEPLOYMENT)
 
 
@@ -67,11 +66,6 @@ class Herald:
     def __init__(self) -> None:
         self._last: Entry | None = None
         self._count = 0
-
-    @staticmethod
-    def entry(controls: Controls) -> Entry:
-        """What tells one entry into a state from the next into the same."""
-        return str(controls.state), controls.gate, controls.resumed
 
     async def tell(self, opened: Opened, entry: Entry, detail: str) -> None:
         """Start the notification of this entry, if somebody asked for it; it goes on by itself."""

@@ -6,6 +6,7 @@ from apollo.domain.base import parse_share
 from apollo.domain.deployment import PaceControl
 from apollo.domain.status import DeploymentState
 
+Entry = tuple[str, str, int]
 Stop = Literal["abort", "rollback", "supersede"]
 ACTIONS = ("pause", "resume", "abort", "rollback", "approve", "pace", "supersede")
 
@@ -28,6 +29,11 @@ class Controls:
         """What the deployment shows: paused hides what it would do otherwise."""
         paused = self.paused and not self.base.ended and self.stop is None
         return DeploymentState.PAUSED if paused else self.base
+
+    @property
+    def entry(self) -> Entry:
+        """The state, with what tells this entry into it from the next one into the same."""
+        return str(self.state), self.gate, self.resumed
 
     def refusal(self, action: str) -> str | None:
         """Why the action makes no sense now, and what does; none if it does."""

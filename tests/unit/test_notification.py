@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from apollo import webhooks
+from apollo.domain.controls import Controls
 from apollo.domain.environment import TROUBLE, StateName, Webhook
 from apollo.domain.notification import (
     NotificationInput,
@@ -73,6 +74,24 @@ def test_a_body_is_small_and_its_text_calls_nobody(state: DeploymentState, detai
     assert (body["application"], body["environment"]) == ("shop", "prod")
     assert (body["links"], body["detail"]) == ({}, detail)
     json.dumps(body).encode()
+
+
+def test_one_entry_into_a_state_is_told_from_the_next() -> None:
+    controls = Controls()
+    controls.base, controls.gate = DeploymentState.AWAITING, "the deployment"
+    seen = [controls.entry]
+    controls.gate = "wave 1"
+    seen.append(controls.entry)
+    controls.pause("look")
+    seen.append(controls.entry)
+    controls.pause_itself("a batch has died")
+    assert controls.entry == seen[-1], "it is paused as before; only the detail is another"
+    controls.resume()
+    controls.pause("look")
+    seen.append(controls.entry)
+
+    assert [state for state, *_ in seen] == ["awaiting", "awaiting", "paused", "paused"]
+    assert len(set(seen)) == 4
 
 
 def test_each_webhook_of_each_notification_has_a_key_of_its_own() -> None:

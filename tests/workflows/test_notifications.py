@@ -265,6 +265,29 @@ async def waits(running: Running, gate: str) -> bool:
     return (await running.stored()).detail == f"{gate} waits for approval"
 
 
+async def test_another_detail_of_the_same_state_is_not_told(
+    stage: Stage, receiver: Receiver
+) -> None:
+    play = await stage.play(notify=[told(receiver, "/once", "paused", "succeeded")])
+    play.script.hold()
+    running = await play.start()
+    await play.under_way(2)
+    await running.said.pause("look")
+    await until_told(receiver, "/once", 1)
+    await stage.client.get_workflow_handle(running.batch()).terminate()
+
+    async def died() -> bool:
+        return (await running.stored()).detail.startswith("batch 1 was ended")
+
+    await until(died, "the detail is another")
+    await running.said.resume()
+    play.script.let_go()
+    assert (await running.result()).state == "succeeded"
+    await until_told(receiver, "/once", 2)
+
+    assert receiver.states("/once") == ["paused", "succeeded"]
+
+
 async def test_the_worker_that_is_shipped_carries_notifications_out(tmp_path: Path) -> None:
     settings = Settings(home=tmp_path / "home", identity="ada")
     async with TemporalServer(tmp_path / "temporal") as server:
