@@ -88,7 +88,7 @@ class Herald:
             }
         )
         with contextlib.suppress(WorkflowAlreadyStartedError):  # by a run that was reset
-            await workflow.start_child_workflow(
+            child = await workflow.start_child_workflow(
                 Notification.run,
                 given,
                 id=names.notification_id(info.workflow_id, self._count, entry[0]),
@@ -97,6 +97,13 @@ class Herald:
                 search_attributes=_attributes(info),
                 static_summary=f"{opened.label} {entry[0]}",
             )
+            child.add_done_callback(_seen)
+
+
+def _seen(child: "asyncio.Future[list[str]]") -> None:
+    """A failed notification is seen where it is; asyncio would complain that nobody asked."""
+    if not child.cancelled():
+        child.exception()
 
 
 def _attributes(info: workflow.Info) -> TypedSearchAttributes:
