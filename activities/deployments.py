@@ -38,7 +38,7 @@ from apollo.domain.rollout import (
     WindowsLook,
 )
 from apollo.domain.setup import Setup
-from apollo.domain.status import Outcome, Serving
+from apollo.domain.status import DeploymentState, Outcome, Serving
 from apollo.domain.turn import longest_turn
 from apollo.domain.windows import change_text, standing
 from apollo.errors import ApolloError, Refused, Unavailable
@@ -341,7 +341,18 @@ def _opened(
         one_location=strategy.spread == "one_location_at_a_time",
         turn_limit=max(limits, default=timedelta(hours=1)),
         takeover=takeover,
+        notify=_asked(prepared.environment),
     )
+
+
+def _asked(environment: Environment) -> dict[str, tuple[int, ...]]:
+    """Which webhooks are to be told of each state."""
+    hooks = list(enumerate(environment.notify))
+    asked = {
+        str(state): tuple(number for number, hook in hooks if str(state) in hook.on)
+        for state in DeploymentState
+    }
+    return {state: numbers for state, numbers in asked.items() if numbers}
 
 
 def _turns(

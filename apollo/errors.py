@@ -3,8 +3,11 @@
 ApolloError
 ├── InvalidFiles          mistakes in apollo.yaml or an inventory
 ├── Refused               a request that makes no sense now
+├── InvalidSchedule       a cron line, an interval, a time zone or stages that make no sense
 ├── NotFound              an application, environment, release or deployment that nobody knows
+├── WebhookRefused        a webhook that will not take a notification
 ├── Unavailable           Temporal, the catalog or the store does not answer
+│   └── Undelivered       a webhook that has not taken a notification
 ├── Abandoned             a deployment whose workflow was ended from outside
 └── TurnError             a host's turn; has host and step
     ├── ConnectFailed, HostKeyUnknown, HostKeyChanged, AuthFailed, NoShell
@@ -17,6 +20,7 @@ ApolloError
 own reasons kept it from changing, which says nothing about the release (rule 5).
 """
 
+from datetime import timedelta
 from typing import ClassVar
 
 
@@ -48,6 +52,12 @@ class Refused(ApolloError):
     exit_code = 5
 
 
+class InvalidSchedule(ApolloError):
+    """A cron line, an interval, a time zone or stages that make no sense."""
+
+    exit_code = 2
+
+
 class NotFound(ApolloError):
     """Nobody knows what was named."""
 
@@ -62,6 +72,18 @@ class Abandoned(ApolloError):
     """A deployment's workflow was ended from outside, and nothing has taken its place yet."""
 
     exit_code = 3
+
+
+class Undelivered(Unavailable):
+    """A webhook has not taken a notification; `after` is the pause that it asked for."""
+
+    def __init__(self, message: str, *, after: timedelta | None = None) -> None:
+        super().__init__(message)
+        self.after = after
+
+
+class WebhookRefused(ApolloError):
+    """A webhook will not take a notification, however often it is sent."""
 
 
 class TurnError(ApolloError):

@@ -15,6 +15,9 @@ FAILURES = SearchAttributeKey.for_int("ApolloFailures")
 PROGRESS = "progress"
 """The signal by which a batch tells its deployment how far it is."""
 
+SCHEDULES = "apollo/"
+"""How the ids of Apollo's schedules begin."""
+
 SEARCH_ATTRIBUTES = (APPLICATION, ENVIRONMENT, RELEASE, STATE, DEPLOYMENT, HOSTS, FAILURES)
 
 
@@ -31,3 +34,13 @@ def batch_id(deployment: str, phase: str, wave: int, batch: int) -> str:
 def promotion_id(application: str, release: str) -> str:
     """The workflow id of a promotion."""
     return f"promotion/{application}/{release}"
+
+
+def schedule_id(application: str, name: str) -> str:
+    """The id of a schedule."""
+    return f"{SCHEDULES}{application}/{name}"
+
+
+def notification_id(deployment: str, number: int, state: str) -> str:
+    """The workflow id of a deployment's notification: the `number`th, of this state."""
+    return f"{deployment}/notification/{number}-{state}"

@@ -30,6 +30,8 @@ class Settings(BaseSettings):
     """Who is deploying, for the audit; by default the login name."""
     allow_secrets: list[str] = ["env:APOLLO_SECRET_", "file:/etc/apollo/secrets/"]
     """Prefixes of references that this worker resolves."""
+    ui: str = ""
+    """Where the Temporal UI is, for links to it; by default that of `apollo up`."""
     slots: int = Field(default=200, ge=1, le=5000)
     """How many turns one worker carries at once."""
     takeover: float = Field(default=10.0, ge=2, le=300)

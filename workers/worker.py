@@ -7,6 +7,7 @@ import socket
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import timedelta
+from functools import partial
 from typing import Any, Literal
 
 from temporalio.client import Client
@@ -15,21 +16,25 @@ from temporalio.worker import PollerBehaviorAutoscaling, Worker
 from apollo import names
 from apollo.activities.deployments import DeploymentActivities
 from apollo.activities.hosts import HostActivities
+from apollo.activities.notifications import NotificationActivities
 from apollo.activities.promotions import PromotionActivities
 from apollo.balancers import build_balancer
 from apollo.hosts.secrets import ReferenceSecrets
 from apollo.hosts.session import SshHosts
 from apollo.hosts.turn import TurnRunner
+from apollo.links import temporal_link
 from apollo.settings import Settings
 from apollo.telemetry import configure_logging
+from apollo.webhooks import post
 from apollo.wiring import StoredManifests, connect_temporal, open_catalog, open_store
 from apollo.workers.attributes import ensure_search_attributes
 from apollo.workflows.batch import Batch
 from apollo.workflows.deployment import Deployment
+from apollo.workflows.notification import Notification
 from apollo.workflows.promotion import Promotion
 
 Role = Literal["control", "hosts", "all"]
-WORKFLOWS = (Deployment, Batch, Promotion)
+WORKFLOWS = (Deployment, Batch, Promotion, Notification)
 
 
 async def run_worker(settings: Settings, role: Role = "all", locations: Sequence[str] = ()) -> None:
@@ -59,7 +64,11 @@ async def running(
             takeover = timedelta(seconds=settings.takeover)
             control = DeploymentActivities(catalog, open_store(settings), client, takeover)
             promotions = PromotionActivities(catalog, client)
-            await stack.enter_async_context(_control_worker(client, settings, control, promotions))
+            notifications = NotificationActivities(
+                catalog, _secrets(settings), partial(temporal_link, settings), post
+            )
+            offered = (control, promotions, notifications)
+            await stack.enter_async_context(_control_worker(client, settings, *offered))
         if role in ("hosts", "all"):
             turns = HostActivities(_runner(settings))
             queues = [f"{names.HOSTS_QUEUE}-{location}" for location in locations]
@@ -105,9 +114,13 @@ def _runner(settings: Settings) -> TurnRunner:
     return TurnRunner(
         hosts=SshHosts(key=settings.ssh_key),
         manifests=StoredManifests(open_store(settings)),
-        secrets=ReferenceSecrets(tuple(settings.allow_secrets)),
+        secrets=_secrets(settings),
         build_balancer=build_balancer,
     )
+
+
+def _secrets(settings: Settings) -> ReferenceSecrets:
+    return ReferenceSecrets(tuple(settings.allow_secrets))
 
 
 def _identity(what: str) -> str:

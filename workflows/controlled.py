@@ -27,6 +27,7 @@ with workflow.unsafe.imports_passed_through():
     from apollo.domain.status import DeploymentState
     from apollo.workflows.batch import Batch
     from apollo.workflows.inputs import first_only
+    from apollo.workflows.notification import Herald
     from apollo.workflows.options import quick
     from apollo.workflows.words import EXAMPLE, NO_WORD, read_word, told, update_id
 
@@ -46,6 +47,7 @@ class Controlled:
         self._audits: list[ControlInput] = []
         self._progress: dict[str, Progress] = {}
         self._words_end = False
+        self._herald = Herald()
 
     # Updates: refused with a reason, recorded with who and why.
 
@@ -249,6 +251,7 @@ class Controlled:
             return
         self._shown = self._state()
         state, detail = self._shown
+        entry = self.controls.entry
         self._show_details()
         updates: list[SearchAttributeUpdate[Any]] = [
             names.STATE.value_set(str(state)),
@@ -261,6 +264,7 @@ class Controlled:
                 StateInput(deployment=self.opened.deployment, state=state, detail=detail),
                 **quick(str(state)),
             )
+        await self._herald.tell(self.opened, entry, detail)
 
     def _show_details(self) -> None:
         state, detail = self._state()

@@ -37,6 +37,19 @@ def waiting(summary: str) -> ActivityConfig:
     )
 
 
+def delivering(summary: str) -> ActivityConfig:
+    """A webhook: told within a day, or not at all."""
+    return ActivityConfig(
+        summary=summary,
+        start_to_close_timeout=timedelta(minutes=1),
+        schedule_to_close_timeout=timedelta(days=1),
+        heartbeat_timeout=CONTROL_HEARTBEAT,
+        retry_policy=RetryPolicy(
+            initial_interval=timedelta(seconds=1), maximum_interval=timedelta(minutes=10)
+        ),
+    )
+
+
 def turn_options(turn: TurnInput, own_workers: bool, batch: BatchInput) -> ActivityConfig:
     """A host's turn: attempts without number within its limit; a lost worker's is taken over."""
     location = turn.host.location

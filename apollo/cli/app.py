@@ -59,6 +59,32 @@ COMMANDS = (
         "bake and windows, then deploys. Ctrl-C detaches; the promotion goes on.",
     ),
     Command(
+        "schedule create",
+        "schedule:create",
+        DEPLOY,
+        "Promote along the pipeline at the times of a cron line.",
+    ),
+    Command(
+        "schedule list",
+        "schedule:listing",
+        DEPLOY,
+        "List schedules: when they start what, and how that went.",
+    ),
+    Command("schedule pause", "schedule:pause", DEPLOY, "Start nothing until it is resumed."),
+    Command(
+        "schedule resume",
+        "schedule:resume",
+        DEPLOY,
+        "Go on; times that passed meanwhile are not made up for.",
+    ),
+    Command(
+        "schedule trigger",
+        "schedule:trigger",
+        DEPLOY,
+        "Start now what it starts, also while it is paused.",
+    ),
+    Command("schedule delete", "schedule:delete", DEPLOY, "Take it away; what it started goes on."),
+    Command(
         "watch",
         "watch:watch",
         STEER,
@@ -127,11 +153,14 @@ def build() -> App:
         group_commands=_OTHERS,
     )
     release = App(name="release", help="Create, list and show releases.", group=DEPLOY)
+    schedule = App(name="schedule", help="Promote and sync at set times.", group=DEPLOY)
     for command in COMMANDS:
         if " " not in command.name:
             app.command(_path(command), name=command.name, help=command.help, group=command.group)
     app.command(release)
+    app.command(schedule)
     add_commands(release, "release")
+    add_commands(schedule, "schedule")
     return app
 
 

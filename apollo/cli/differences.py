@@ -1,5 +1,6 @@
 """What applying an environment would change."""
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
@@ -9,10 +10,13 @@ from apollo.client import Apollo
 from apollo.domain.base import format_duration
 from apollo.domain.environment import Environment
 from apollo.domain.fleet import Host
+from apollo.domain.notification import shown_webhook
 from apollo.domain.pipeline import Stage
 from apollo.errors import NotFound
 from apollo.files.environment import resolve
 from apollo.files.project import Project
+
+_WEBHOOK = re.compile(r"notify\[\d+\]\.webhook")
 
 
 @dataclass(frozen=True)
@@ -109,7 +113,15 @@ def _flat(value: Any, path: str) -> Iterator[tuple[str, str]]:
 def _changes(old: Mapping[str, str], new: Mapping[str, str]) -> Iterator[Change]:
     for path in dict.fromkeys([*old, *new]):
         if old.get(path) != new.get(path):
-            yield Change(path, old.get(path), new.get(path))
+            yield _veiled(Change(path, old.get(path), new.get(path)))
+
+
+def _veiled(change: Change) -> Change:
+    """A webhook's URL lets anybody post there: it is compared, but not shown."""
+    if not _WEBHOOK.fullmatch(change.path):
+        return change
+    before, after = (each and shown_webhook(each) for each in (change.before, change.after))
+    return Change(change.path, before, after)
 
 
 def differing(differences: Sequence[Difference]) -> list[Difference]:

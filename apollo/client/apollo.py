@@ -23,6 +23,7 @@ from apollo.client.deployments import DeploymentHandle, Status
 from apollo.client.looking import Looking
 from apollo.client.promotions import PromotionHandle, checked, start_promotion
 from apollo.client.requests import refuse_other
+from apollo.client.schedules import Schedules
 from apollo.domain.deployment import DeploymentRequest
 from apollo.domain.environment import Environment
 from apollo.domain.pipeline import Stage
@@ -220,6 +221,11 @@ class Apollo(Looking):
         """A promotion that the catalog knows, to be steered."""
         found = (stored.workflow_id, stored.run_id)
         return PromotionHandle(self.catalog, await self.temporal(), self.settings.who, *found)
+
+    @property
+    def schedules(self) -> Schedules:
+        """Promotions and syncs that start by themselves."""
+        return Schedules(self.temporal, self.catalog, self.settings.who)
 
     async def store_artifact(self, source: Path, exclude: Sequence[str] = ()) -> Artifact:
         """Pack a folder, file or archive, and store it."""

@@ -6,6 +6,7 @@ from apollo.domain.base import parse_share
 from apollo.domain.deployment import PaceControl
 from apollo.domain.status import DeploymentState
 
+Entry = tuple[str, str, int]
 Stop = Literal["abort", "rollback", "supersede"]
 OUTSIDE = "outside its windows"
 CLOSED = "its windows have closed"
@@ -55,6 +56,11 @@ class Controls:
             return self.detail
         what = CLOSED if self.base is DeploymentState.RUNNING else OUTSIDE
         return "; ".join(filter(None, (self.detail, f"{what}; {self.closed}")))
+
+    @property
+    def entry(self) -> Entry:
+        """The state, with what tells this entry into it from the next one into the same."""
+        return str(self.state), self.gate, self.resumed
 
     def refusal(self, action: str) -> str | None:
         """Why the action makes no sense now, and what does; none if it does."""

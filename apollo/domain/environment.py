@@ -10,6 +10,35 @@ from apollo.domain.fleet import Fleet, Text
 from apollo.domain.strategy import Strategy
 from apollo.domain.windows import WindowText
 
+StateName = Literal[
+    "waiting",
+    "running",
+    "baking",
+    "awaiting",
+    "paused",
+    "rolling_back",
+    "succeeded",
+    "partial",
+    "halted",
+    "rolled_back",
+    "rollback_failed",
+    "aborted",
+    "superseded",
+    "refused",
+    "failed",
+]
+"""A deployment's state. An enum would write out, in its error, a list that aliases make endless."""
+TROUBLE: tuple[StateName, ...] = (
+    "paused",
+    "awaiting",
+    "halted",
+    "rolled_back",
+    "rollback_failed",
+    "partial",
+    "failed",
+)
+"""The states of which a webhook is told that does not say which."""
+
 
 class Drain(FileModel):
     """How long a drained host may finish what it serves."""
@@ -45,6 +74,13 @@ class BalancerSpec(FileModel):
         if (self.haproxy is None) == (self.file is None):
             raise ValueError("expected exactly one of haproxy and file")
         return self
+
+
+class Webhook(FileModel):
+    """Where somebody is told of a deployment's states: a URL, or a reference to one."""
+
+    webhook: str = Field(min_length=1)
+    on: tuple[StateName, ...] = Field(default=TROUBLE, min_length=1)
 
 
 class ConfigurationFile(FileModel):
@@ -103,6 +139,7 @@ class EnvironmentSpec(FileModel):
     strategy: Strategy = Strategy()
     approval: Literal["required"] | None = None
     windows: tuple[WindowText, ...] = ()
+    notify: tuple[Webhook, ...] = ()
 
 
 class Environment(FileModel):
@@ -125,6 +162,7 @@ class Environment(FileModel):
     approval: bool = False
     windows: tuple[WindowText, ...] = ()
     """When hosts may begin turns; none: at any time."""
+    notify: tuple[Webhook, ...] = ()
 
     @property
     def label(self) -> str:

@@ -61,6 +61,8 @@ class Opened(Wire):
     """How long one turn may take at the most, over all its attempts."""
     takeover: Duration = timedelta(seconds=10)
     """After which silence another worker takes a turn over."""
+    notify: dict[str, tuple[int, ...]] = {}
+    """State → which of the environment's webhooks are told of it."""
 
 
 class WindowsInput(Wire):

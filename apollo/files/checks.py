@@ -8,6 +8,7 @@ from apollo.domain.base import VariableName
 from apollo.domain.environment import BalancerSpec, FleetSpec
 from apollo.domain.setup import Health
 from apollo.files.draft import Draft
+from apollo.files.hooks import check_webhooks, warn_of_webhooks
 from apollo.files.mistakes import FileWarning, Mistake
 from apollo.files.phrases import pattern_of
 from apollo.files.positions import REST_OF_LINE, Mark, Part, Path
@@ -38,6 +39,8 @@ def check_project(draft: Draft) -> None:
         part = environment.part
         draft.mistakes += _secrets(draft, part)
         draft.warnings += _spare_secrets(draft, part)
+        draft.mistakes += check_webhooks(part)
+        draft.warnings += warn_of_webhooks(part)
         draft.mistakes += _environment(part)
 
 

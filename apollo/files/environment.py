@@ -42,6 +42,7 @@ def resolve(project: Project, name: str) -> Environment:
         strategy=spec.strategy,
         approval=spec.approval == "required",
         windows=spec.windows,
+        notify=spec.notify,
     )
 
 

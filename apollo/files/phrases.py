@@ -39,6 +39,7 @@ EXAMPLES = {
     "port": 'port: "8080"',
     "at": 'at: ["tcp:lb1:9999"]',
     "backends": "backends: [shop]",
+    "webhook": 'webhook: "env:APOLLO_SECRET_HOOK"',
     "from": "from: config/database.yml",
     "locations": "locations: {fra1: {hosts: {web1: 10.0.1.1}}}",
     "hosts": "hosts: {web1: 10.0.1.1}",

@@ -14,6 +14,7 @@ from apollo.domain.setup import Setup
 from apollo.files.checks import check_project, mask_secrets
 from apollo.files.draft import Draft, EnvironmentDraft
 from apollo.files.fleets import check_fleets, read_fleet
+from apollo.files.hooks import mask_webhooks
 from apollo.files.inventory import InventoryFile
 from apollo.files.mistakes import FileWarning, InvalidFiles, Mistake
 from apollo.files.phrases import pattern_of
@@ -90,6 +91,7 @@ def load_project(where: FilePath | str) -> Project:
     _find_environments(draft)
     for environment in draft.environments.values():
         mask_secrets(environment.part)
+        mask_webhooks(environment.part)
         _read_texts(draft, environment)
         read_fleet(draft, environment)
     if readable:

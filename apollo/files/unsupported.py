@@ -11,7 +11,7 @@ _HTTP = ("scheme", "headers", "body", "from")
 
 NOT_YET: tuple[Path, ...] = (
     ("setup", "once"),
-    *((*_ENVIRONMENT, key) for key in ("alarms", "freezes", "notify")),
+    *((*_ENVIRONMENT, key) for key in ("alarms", "freezes")),
     *((*_ENVIRONMENT, "balancer", kind) for kind in ("aws_alb", "command")),
     *((*_ENVIRONMENT, "fleet", kind) for kind in ("ansible", "script", "url")),
     *((*_ENVIRONMENT, "fleet", "inventory", kind) for kind in ("ansible", "script", "url")),

@@ -34,7 +34,13 @@ def mistakes_of(
         _mistake(each, part, model, prefix)
         for each in error.errors(include_url=False)
         if not str(each.get("ctx", {}).get("error", "")).startswith(TOLD_BY_CHECKS)
+        and not _short_for_its_mistakes(each)
     ]
+
+
+def _short_for_its_mistakes(error: ErrorDetails) -> bool:
+    """Whether a list is only too short because its entries, told of by themselves, are wrong."""
+    return error["type"] == "too_short" and len(error["input"]) >= error["ctx"]["min_length"]
 
 
 def _mistake(error: ErrorDetails, part: Part, model: Model, prefix: Path) -> Mistake:

@@ -1,17 +1,25 @@
 """Records histories anew: `python -m tests.replay.record`."""
 
 import asyncio
+import contextlib
 import json
 import tempfile
+from collections.abc import Mapping
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
+from temporalio.client import WorkflowFailureError
+
+from apollo import names
+from apollo.domain.environment import Webhook
 from apollo.domain.pipeline import Stage as PipelineStage
 from apollo.domain.status import Outcome
 from apollo.errors import ConnectFailed
 from apollo.settings import leave
 from tests.support.hurry import hurried_windows
 from tests.support.promotions import pipeline, promote
+from tests.support.receiver import receiving
 from tests.support.stage import Running, Stage, open_stage, until
 
 HISTORIES = Path(__file__).parent / "histories"
@@ -25,6 +33,7 @@ async def record(stage: Stage) -> None:
     await attached(stage)
     await promoted(stage)
     await windowed(stage)
+    await notified(stage)
 
 
 async def paused_and_rolled_back(stage: Stage) -> None:
@@ -132,13 +141,38 @@ async def windowed(stage: Stage) -> None:
     await keep(running, "windowed", [(1, "forward")])
 
 
+async def notified(stage: Stage) -> None:
+    """A deployment of which two webhooks are told, one of which refuses."""
+    async with receiving() as receiver:
+        receiver.answers["/gone"] = ["404"]
+        hooks = [
+            Webhook(webhook=receiver.url(path), on=("awaiting", "succeeded"))
+            for path in ("/well", "/gone")
+        ]
+        play = await stage.play(approval=True, application="notified", notify=hooks)
+        running = await play.start("1.0")
+        await running.until("awaiting")
+        await running.said.approve()
+        assert (await running.result()).state == "succeeded"
+        await until(lambda: len(receiver.posts) == 4, "both are told twice")
+        last = names.notification_id(running.id, 2, "succeeded")
+        with contextlib.suppress(WorkflowFailureError):
+            await stage.client.get_workflow_handle(last).result()
+    await keep(running, "notified", [(1, "forward")], {"notified.notification": last})
+
+
 async def _heard(running: Running) -> bool:
     return "abort" in [entry.action for entry in await running.audit()]
 
 
-async def keep(running: Running, name: str, batches: list[tuple[int, str]]) -> None:
-    """Store the histories of a deployment and its batches."""
-    ids = {f"{name}.deployment": running.id}
+async def keep(
+    running: Running,
+    name: str,
+    batches: list[tuple[int, str]],
+    others: Mapping[str, str] = {},
+) -> None:
+    """Store the histories of a deployment, its batches and others."""
+    ids = {f"{name}.deployment": running.id, **others}
     ids |= {
         f"{name}.{phase}-{wave}.batch": running.batch(wave, 1, phase) for wave, phase in batches
     }
@@ -149,8 +183,14 @@ async def keep(running: Running, name: str, batches: list[tuple[int, str]]) -> N
 async def keep_history(stage: Stage, file: str, workflow_id: str) -> None:
     """Store a workflow's history."""
     history = await stage.client.get_workflow_handle(workflow_id).fetch_history()
-    kept = {"workflow_id": workflow_id, "history": json.loads(history.to_json())}
+    events = json.loads(history.to_json(), object_hook=_without_paths)
+    kept = {"workflow_id": workflow_id, "history": events}
     (HISTORIES / f"{file}.json").write_text(json.dumps(kept), encoding="utf-8")
+
+
+def _without_paths(part: dict[str, Any]) -> dict[str, Any]:
+    """Stack traces say where the recording machine keeps its files; no replay needs them."""
+    return {key: value for key, value in part.items() if key != "stackTrace"}
 
 
 async def main() -> None:

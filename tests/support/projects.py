@@ -48,6 +48,9 @@ environments:
     balancer:
       drain: {wait: 45s}
       haproxy: {at: ["tcp:lb1.{location}:9999"], backends: [shop], server: "{host}"}
+    notify:
+      - {webhook: "env:APOLLO_SECRET_HOOK"}
+      - {webhook: "https://chat.example/hook", on: [succeeded, rolled_back]}
     strategy:
       waves:
         - {share: 1, of: "canary=yes", bake: 30m, approval: true}

@@ -21,12 +21,13 @@ from temporalio.worker import Worker
 from apollo import errors, names
 from apollo.activities.deployments import DeploymentActivities
 from apollo.activities.hosts import HostActivities
+from apollo.activities.notifications import NotificationActivities
 from apollo.activities.promotions import PromotionActivities
 from apollo.artifacts.store import FolderStore
 from apollo.catalog import Catalog
 from apollo.catalog.records import AuditEntry, StoredDeployment
 from apollo.client import Apollo, DeploymentHandle
-from apollo.domain.environment import Environment
+from apollo.domain.environment import Environment, Webhook
 from apollo.domain.fleet import Fleet, Host
 from apollo.domain.pipeline import Stage as PipelineStage
 from apollo.domain.release import Artifact, Release
@@ -36,10 +37,12 @@ from apollo.domain.status import Outcome
 from apollo.domain.strategy import Strategy
 from apollo.domain.turn import TurnInput, TurnRecord
 from apollo.domain.windows import parse_window
+from apollo.hosts.secrets import ReferenceSecrets
 from apollo.local.process import find_program
 from apollo.local.temporal import TemporalServer
 from apollo.ports import Footing
 from apollo.settings import Settings
+from apollo.webhooks import post
 from apollo.workers.worker import WORKFLOWS, activities_of
 
 PATIENCE = 20.0
@@ -315,6 +318,7 @@ class Stage:
         application: str = "",
         pipeline: Sequence[PipelineStage | str] = ("prod",),
         environments: Mapping[str, Mapping[str, Any]] | None = None,
+        notify: Sequence[Webhook] = (),
         **strategy: Any,
     ) -> Play:
         """A new application with hosts `h1`, `h2` and so on, in the locations in turn.
@@ -340,6 +344,7 @@ class Stage:
             strategy=Strategy.model_validate({"waves": ["100%"], "max_unavailable": 1, **strategy}),
             approval=approval,
             windows=tuple(map(parse_window, windows)),
+            notify=tuple(notify),
         )
         for name, values in (environments or {}).items():
             other = environment.model_copy(update={"name": name, "approval": False, **values})
@@ -352,11 +357,12 @@ class Stage:
         """A control worker for this queue."""
         store = FolderStore(self.apollo.settings.store_folder)
         control = DeploymentActivities(self.catalog, store, self.client, timedelta(seconds=3))
+        promotions = PromotionActivities(self.catalog, self.client)
         return Worker(
             self.client,
             task_queue=queue,
             workflows=WORKFLOWS,
-            activities=activities_of(control, PromotionActivities(self.catalog, self.client)),
+            activities=activities_of(control, promotions, _notifications(self.catalog)),
             max_concurrent_workflow_tasks=20,
             **options,
         )
@@ -415,6 +421,12 @@ async def open_stage(folder: Path, *, skipping: bool = False) -> AsyncIterator[S
             yield stage
             for script in actors.scripts.values():
                 script.let_go()
+
+
+def _notifications(catalog: Catalog) -> NotificationActivities:
+    return NotificationActivities(
+        catalog, ReferenceSecrets(("env:APOLLO_SECRET_",)), "http://ui/{}".format, post
+    )
 
 
 def failures(events: Sequence[HistoryEvent]) -> list[HistoryEvent]:

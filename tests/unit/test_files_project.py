@@ -124,7 +124,6 @@ NOT_YET = [
     ),
     ("dev", "alarms: []", "alarms", "alarms"),
     ("dev", "freezes: []", "freezes", "freezes"),
-    ("dev", "notify: []", "notify", "notify"),
     ("dev", "balancer: {aws_alb: {}}", "balancer.aws_alb", "aws_alb"),
     ("dev", "balancer: {command: x}", "balancer.command", "command"),
     (
