@@ -35,4 +35,4 @@ format: $(READY) ## Format the code and mend what can be mended
 
 lock: ## Lock what Apollo and its development need, with hashes
 	uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --python-version 3.11 \
-		--extra embedded --group dev pyproject.toml --output-file requirements.lock
+		--extra embedded --extra postgres --group dev pyproject.toml --output-file requirements.lock

@@ -11,7 +11,14 @@ from sqlalchemy import URL, Connection, create_engine, text
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.pool import NullPool
 
-from apollo.catalog.engine import engine_options, prepare, sqlite_file, translated, writing
+from apollo.catalog.engine import (
+    engine_options,
+    prepare,
+    sqlite_file,
+    translated,
+    with_driver,
+    writing,
+)
 from apollo.errors import Refused
 
 # Alembic keeps its context in module globals.
@@ -30,7 +37,9 @@ def upgrade(url: URL) -> None:
     with _ALEMBIC, translated(url):
         if file := sqlite_file(url):
             file.parent.mkdir(parents=True, exist_ok=True)
-        engine = create_engine(_blocking(url), poolclass=NullPool, **engine_options(url))
+        engine = create_engine(
+            with_driver(url, blocking=True), poolclass=NullPool, **engine_options(url)
+        )
         prepare(engine)
         try:
             with writing(engine).connect() as connection:
@@ -62,12 +71,6 @@ def _upgrade(connection: Connection) -> None:
             f"the catalog was made by another version of Apollo: {error}",
             hint="use the newest Apollo that has worked with this catalog",
         ) from error
-
-
-def _blocking(url: URL) -> URL:
-    """The URL with a driver that needs no event loop."""
-    drivers = {"sqlite": "sqlite+pysqlite", "postgresql": "postgresql+psycopg"}
-    return url.set(drivername=drivers.get(url.get_backend_name(), url.drivername))
 
 
 def _use_wal(connection: Connection) -> None:

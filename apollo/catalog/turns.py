@@ -31,8 +31,13 @@ class Turns:
         self._database = database
 
     async def begin(self, deployment: str, phase: Phase, hosts: Collection[str]) -> None:
-        """Write that turns have begun; a time that is written stays."""
+        """Write that turns have begun; a time that is written stays.
+
+        Raises:
+            NotFound: There is no such deployment.
+        """
         async with self._database.write() as connection:
+            await locked_deployment(connection, deployment)
             for names in chunks(sorted(hosts)):
                 await connection.execute(
                     update(_ROWS)
