@@ -16,13 +16,13 @@ from apollo import names
 from apollo.activities.deployments import DeploymentActivities
 from apollo.activities.hosts import HostActivities
 from apollo.balancers import build_balancer
+from apollo.cluster import ensure_search_attributes
 from apollo.hosts.secrets import ReferenceSecrets
 from apollo.hosts.session import SshHosts
 from apollo.hosts.turn import TurnRunner
 from apollo.settings import Settings
 from apollo.telemetry import configure_logging
 from apollo.wiring import StoredManifests, connect_temporal, open_catalog, open_store
-from apollo.workers.attributes import ensure_search_attributes
 from apollo.workflows.batch import Batch
 from apollo.workflows.deployment import Deployment
 

@@ -34,6 +34,13 @@ COMMANDS = (
     Command("check", "check:check", SET_UP, "Check apollo.yaml and the files that it names."),
     Command("apply", "apply:apply", SET_UP, "Apply environments and the pipeline of apollo.yaml."),
     Command("worker", "worker:worker", SET_UP, "Work until SIGTERM."),
+    Command(
+        "cluster setup",
+        "cluster:setup",
+        SET_UP,
+        "Make the namespace and search attributes in Temporal.\n\nIt waits for the server, may run "
+        "twice, and leaves what is there as it is.",
+    ),
     Command("release create", "release:create", DEPLOY, "Build, pack and store a release."),
     Command("release list", "release:listing", DEPLOY, "List the releases of an application."),
     Command(
@@ -85,8 +92,10 @@ def build() -> App:
     for command in COMMANDS:
         if " " not in command.name:
             app.command(_path(command), name=command.name, help=command.help, group=command.group)
-    app.command(release)
-    add_commands(release, "release")
+    cluster = App(name="cluster", help="Prepare a Temporal cluster.", group=SET_UP)
+    for group in (release, cluster):
+        app.command(group)
+        add_commands(group, group.name[0])
     return app
 
 

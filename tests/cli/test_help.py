@@ -17,6 +17,7 @@ DOCUMENTED = (
     "check",
     "apply",
     "worker",
+    "cluster setup",
     "release create",
     "release list",
     "release show",
