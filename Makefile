@@ -33,6 +33,9 @@ format: $(READY) ## Format the code and mend what can be mended
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-lock: ## Lock what Apollo and its development need, with hashes
+lock: ## Lock what Apollo, its development and its image need, with hashes
 	uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --python-version 3.11 \
 		--extra embedded --extra postgres --group dev pyproject.toml --output-file requirements.lock
+	uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --python-version 3.11 \
+		--extra postgres --group build --constraints requirements.lock pyproject.toml \
+		--output-file requirements.image.lock

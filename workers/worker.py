@@ -20,6 +20,7 @@ from apollo.cluster import ensure_search_attributes
 from apollo.hosts.secrets import ReferenceSecrets
 from apollo.hosts.session import SshHosts
 from apollo.hosts.turn import TurnRunner
+from apollo.pulse import beating
 from apollo.settings import Settings
 from apollo.telemetry import configure_logging
 from apollo.wiring import StoredManifests, connect_temporal, open_catalog, open_store
@@ -41,7 +42,7 @@ async def run_worker(settings: Settings, role: Role = "all", locations: Sequence
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     client = await connect_temporal(settings)
-    async with running(client, settings, role, locations):
+    async with running(client, settings, role, locations), beating(settings.home, role):
         await stop.wait()
 
 

@@ -6,6 +6,8 @@ from pathlib import Path
 
 from alembic import command
 from alembic.config import Config
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
 from alembic.util import CommandError
 from sqlalchemy import URL, Connection, create_engine, text
 from sqlalchemy.exc import OperationalError
@@ -46,6 +48,28 @@ def upgrade(url: URL) -> None:
                 _use_wal(connection)
             with writing(engine).begin() as connection:
                 _upgrade(connection)
+        finally:
+            engine.dispose()
+
+
+def revisions(url: str) -> tuple[str | None, str]:
+    """The revision that the catalog's tables have, and the one that this version makes. Blocks.
+
+    Raises:
+        Unavailable: The database does not answer.
+        Refused: The URL names no database that Apollo can use.
+    """
+    newest = ScriptDirectory.from_config(configuration()).get_current_head()
+    assert newest is not None
+    where = with_driver(url, blocking=True)
+    file = sqlite_file(where)
+    if file and not file.exists():
+        return None, newest
+    with translated(where):
+        engine = create_engine(where, poolclass=NullPool, **engine_options(where))
+        try:
+            with engine.connect() as connection:
+                return MigrationContext.configure(connection).get_current_revision(), newest
         finally:
             engine.dispose()
 

@@ -33,6 +33,13 @@ COMMANDS = (
     Command("up", "up:up", TRY, "Run Temporal, the catalog and a worker on this machine."),
     Command("check", "check:check", SET_UP, "Check apollo.yaml and the files that it names."),
     Command("apply", "apply:apply", SET_UP, "Apply environments and the pipeline of apollo.yaml."),
+    Command(
+        "doctor",
+        "doctor:doctor",
+        SET_UP,
+        "Look at what Apollo needs, and at one environment.\n\nNothing is changed and nobody "
+        "connects to hosts. The exit code is 1 when something must be mended.",
+    ),
     Command("worker", "worker:worker", SET_UP, "Work until SIGTERM."),
     Command(
         "cluster setup",

@@ -16,6 +16,7 @@ DOCUMENTED = (
     "up",
     "check",
     "apply",
+    "doctor",
     "worker",
     "cluster setup",
     "release create",
