@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
 
-.PHONY: help demo test check format lock
+.PHONY: help demo test check format lock schema
 
 help: ## Show these commands
 	@grep -E '^[a-z]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 10
@@ -32,6 +32,10 @@ check: $(READY) ## Format, lint, types, imports
 format: $(READY) ## Format the code and mend what can be mended
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
+
+schema: $(READY) ## Write the JSON Schemas of the files anew
+	for kind in project environment inventory; do \
+		$(BIN)/apollo schema $$kind >docs/schema/$$(echo $$kind | sed s/project/apollo/).schema.json; done
 
 lock: ## Lock what Apollo, its development and its image need, with hashes
 	uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --python-version 3.11 \

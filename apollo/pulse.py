@@ -30,7 +30,8 @@ async def beating(home: Path, role: str) -> AsyncIterator[None]:
     finally:
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
-        file.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            file.unlink()
 
 
 def last_beat(home: Path, role: str) -> float | None:

@@ -32,6 +32,14 @@ COMMANDS = (
     Command("demo", "demo:demo", TRY, "Deploy to twelve hosts under traffic, all on this machine."),
     Command("up", "up:up", TRY, "Run Temporal, the catalog and a worker on this machine."),
     Command("check", "check:check", SET_UP, "Check apollo.yaml and the files that it names."),
+    Command("init", "init:init", SET_UP, "Write an apollo.yaml to begin with, and its hooks."),
+    Command(
+        "schema",
+        "schema:schema",
+        SET_UP,
+        "Print the JSON Schema of apollo.yaml, for editors.\n\n`environment` is that of "
+        "environments/NAME.yaml, `inventory` that of an inventory.",
+    ),
     Command("apply", "apply:apply", SET_UP, "Apply environments and the pipeline of apollo.yaml."),
     Command(
         "doctor",

@@ -69,25 +69,28 @@ async def _attributes(client: Client) -> list[Finding]:
 
 async def check_workers(client: Client, locations: Iterable[str] = ()) -> list[Finding]:
     """Who polls the queues: control, hosts, and those of locations with workers of their own."""
-    found = await tried("control", lambda: _worker(client, "control", names.CONTROL_QUEUE, ""))
-    found += await tried("hosts", lambda: _worker(client, "hosts", names.HOSTS_QUEUE, ""))
+    polled = [
+        ("control", names.CONTROL_QUEUE, "--role control"),
+        ("hosts", names.HOSTS_QUEUE, "--role hosts"),
+    ]
     for location in locations:
         queue = f"{names.HOSTS_QUEUE}-{location}"
-        look = functools.partial(_worker, client, f"hosts {location}", queue, location)
-        found += await tried(f"hosts {location}", look)
+        polled.append((location, queue, f"--role hosts --locations {location}"))
+    found: list[Finding] = []
+    for name, queue, flags in polled:
+        what = f"workers {name}"
+        found += await tried(what, functools.partial(_workers, client, what, queue, flags))
     return found
 
 
-async def _worker(client: Client, what: str, queue: str, location: str) -> list[Finding]:
+async def _workers(client: Client, what: str, queue: str, flags: str) -> list[Finding]:
     known = await pollers(client, queue)
     here = [each for each in known if datetime.now(UTC) - each.seen < _ABSENT]
     if here:
         return [good(what, f"{len(here)} polling {queue}: {here[0].identity}")]
-    role = what.partition(" ")[0]
-    hint = f"apollo worker --role {role}{f' --locations {location}' if location else ''}"
     last = f"; {known[0].identity} did until {known[0].seen:%H:%M:%S} UTC" if known else ""
     expected = "a worker; one whose slots are all taken is not seen either"
-    return [bad(what, f"nobody polls {queue}{last}", expected, hint)]
+    return [bad(what, f"nobody polls {queue}{last}", expected, f"apollo worker {flags}")]
 
 
 async def check_catalog(settings: Settings) -> list[Finding]:

@@ -15,6 +15,8 @@ DOCUMENTED = (
     "demo",
     "up",
     "check",
+    "init",
+    "schema",
     "apply",
     "doctor",
     "worker",
