@@ -6,7 +6,6 @@ import os
 import tempfile
 from collections.abc import Awaitable, Callable, Iterable
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import TypeVar
 
 from temporalio.client import Client
@@ -18,7 +17,6 @@ from apollo.cluster import namespace_retention, pollers, search_attributes
 from apollo.doctor.finding import Finding, bad, good, note
 from apollo.errors import ApolloError
 from apollo.local.process import find_program
-from apollo.pulse import DEAD, last_beat
 from apollo.settings import Settings
 from apollo.wiring import connect_temporal
 
@@ -139,15 +137,3 @@ def check_programs() -> list[Finding]:
             why = f"no {name}: apollo up and apollo demo would not run here"
             return [note("programs", why, error.hint)]
     return [good("programs", ", ".join(found.values()))]
-
-
-def check_pulse(home: Path, role: str) -> list[Finding]:
-    """Whether the worker of that role on this machine is alive: its event loop turns."""
-    what, passed = f"worker {role}", last_beat(home, role)
-    expected = f"one within {DEAD:.0f}s"
-    hint = "see its log; Temporal being away does not matter here, apollo doctor looks at that"
-    if passed is None:
-        return [bad(what, f"no sign of life in {home / 'alive'}", expected, hint)]
-    if passed > DEAD:
-        return [bad(what, f"the last sign of life {passed:.0f}s ago", expected, hint)]
-    return [good(what, f"a sign of life {passed:.0f}s ago")]
