@@ -124,3 +124,30 @@ async def _applications(reading: AsyncConnection) -> int:
     query = select(func.count()).select_from(tables.applications)
     found: int = (await reading.execute(query)).scalar_one()
     return found
+
+
+async def test_a_server_that_was_away_is_found_again(
+    postgres: PostgresServer, tmp_path: Path
+) -> None:
+    with on_server(postgres):
+        async with shop_catalog(tmp_path) as catalog:
+            await asyncio.to_thread(postgres.run, _END_ALL)
+            assert len(await catalog.environments.list()) == 1
+
+            with pytest.raises(Unavailable, match="does not answer"):
+                await _cut_off(catalog, postgres)
+            assert (await opened(catalog)).number == 1
+
+
+async def _cut_off(catalog: Catalog, postgres: PostgresServer) -> None:
+    async with catalog._database.write() as writing:
+        await locked(writing, "shop", "prod")
+        await writing.execute(text("UPDATE environments SET last_number = 7"))
+        await asyncio.to_thread(postgres.run, _END_ALL)
+        await locked(writing, "shop", "prod")
+
+
+_END_ALL = (
+    "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+    "WHERE backend_type = 'client backend' AND pid <> pg_backend_pid()"
+)
