@@ -16,7 +16,7 @@ from apollo import names
 from apollo.activities.deployments import DeploymentActivities
 from apollo.activities.hosts import HostActivities
 from apollo.balancers import build_balancer
-from apollo.cluster import ensure_search_attributes
+from apollo.cluster import ensure_search_attributes, usable
 from apollo.hosts.secrets import ReferenceSecrets
 from apollo.hosts.session import SshHosts
 from apollo.hosts.turn import TurnRunner
@@ -54,7 +54,8 @@ async def running(
     async with AsyncExitStack() as stack:
         if role in ("control", "all"):
             catalog = await stack.enter_async_context(open_catalog(settings))
-            await ensure_search_attributes(client)
+            if not await usable(client):  # some servers let nobody list or make them
+                await ensure_search_attributes(client)
             takeover = timedelta(seconds=settings.takeover)
             control = DeploymentActivities(catalog, open_store(settings), client, takeover)
             await stack.enter_async_context(_control_worker(client, control, settings))

@@ -177,6 +177,22 @@ async def test_it_says_who_polls(server: TemporalServer, tmp_path: Path) -> None
     assert found.identity.startswith(f"{names.HOSTS_QUEUE}-far@")
 
 
+async def test_a_worker_needs_no_right_to_list_attributes_that_are_there(
+    server: TemporalServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def denied(_: Client) -> list[str]:
+        raise Unavailable("Request unauthorized.")
+
+    monkeypatch.setattr("apollo.workers.worker.ensure_search_attributes", denied)
+    monkeypatch.setenv("TEMPORAL_ADDRESS", server.address)
+    await set_up(Settings(home=tmp_path), MONTH, PATIENCE, "cloud")
+    client = await Client.connect(server.address, namespace="cloud")
+    async with running(client, Settings(home=tmp_path, grace=0), "control"):
+        found = await first_poller(client, names.CONTROL_QUEUE)
+
+    assert found.identity.startswith("control@")
+
+
 async def test_a_namespace_that_is_not_there_is_unavailable(server: TemporalServer) -> None:
     client = await Client.connect(server.address, namespace="nowhere")
     with pytest.raises(Unavailable, match="nowhere"):
