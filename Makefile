@@ -4,7 +4,7 @@ BIN := .venv/bin
 READY := .venv/.ready
 SIDE_BY_SIDE := --numprocesses 2 --dist loadfile
 
-.PHONY: help demo test check format lock
+.PHONY: help demo test check format lock schema
 
 help: ## Show these commands
 	@grep -E '^[a-z]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 10
@@ -34,6 +34,13 @@ format: $(READY) ## Format the code and mend what can be mended
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-lock: ## Lock what Apollo and its development need, with hashes
+schema: $(READY) ## Write the JSON Schemas of the files anew
+	for kind in project environment inventory; do \
+		$(BIN)/apollo schema $$kind >docs/schema/$$(echo $$kind | sed s/project/apollo/).schema.json; done
+
+lock: ## Lock what Apollo, its development and its image need, with hashes
 	uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --python-version 3.11 \
-		--extra embedded --group dev pyproject.toml --output-file requirements.lock
+		--extra embedded --extra postgres --group dev pyproject.toml --output-file requirements.lock
+	uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --python-version 3.11 \
+		--extra postgres --group build --constraints requirements.lock pyproject.toml \
+		--output-file requirements.image.lock

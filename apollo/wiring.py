@@ -45,8 +45,10 @@ async def open_catalog(settings: Settings) -> AsyncIterator[Catalog]:
         yield catalog
 
 
-async def connect_temporal(settings: Settings) -> Client:
+async def connect_temporal(settings: Settings, namespace: str | None = None) -> Client:
     """A client as `TEMPORAL_*` says, else of the server that `apollo up` runs.
+
+    `namespace` goes before what `TEMPORAL_NAMESPACE` says.
 
     Raises:
         Unavailable: No server answers there.
@@ -54,6 +56,8 @@ async def connect_temporal(settings: Settings) -> Client:
     config: dict[str, Any] = dict(ClientConfig.load_client_connect_config())
     if not config.get("target_host"):
         config["target_host"] = _local_address(settings) or "localhost:7233"
+    if namespace:
+        config["namespace"] = namespace
     try:
         return await Client.connect(**config, data_converter=pydantic_data_converter)
     except RuntimeError as error:

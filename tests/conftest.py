@@ -3,9 +3,11 @@
 import os
 import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import pytest
+
+from tests.support.postgres import PostgresServer, postgres_server, programs
 
 REQUIRED = frozenset(filter(None, os.environ.get("APOLLO_REQUIRE", "").split(",")))
 
@@ -24,6 +26,18 @@ def program() -> Callable[[str], str]:
         return found
 
     return find
+
+
+@pytest.fixture(scope="session")
+def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PostgresServer]:
+    """A PostgreSQL server; without one the test skips, or fails where it is required."""
+    if programs() is None:
+        words = "postgres is not installed"
+        if "postgres" in REQUIRED:
+            pytest.fail(f"{words}, and APOLLO_REQUIRE names it")
+        pytest.skip(words)
+    with postgres_server(tmp_path_factory.mktemp("postgres")) as server:
+        yield server
 
 
 def pytest_unconfigure() -> None:

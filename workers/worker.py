@@ -19,15 +19,16 @@ from apollo.activities.hosts import HostActivities
 from apollo.activities.notifications import NotificationActivities
 from apollo.activities.promotions import PromotionActivities
 from apollo.balancers import build_balancer
+from apollo.cluster import ensure_search_attributes, usable
 from apollo.hosts.secrets import ReferenceSecrets
 from apollo.hosts.session import SshHosts
 from apollo.hosts.turn import TurnRunner
 from apollo.links import temporal_link
+from apollo.pulse import beating
 from apollo.settings import Settings
 from apollo.telemetry import configure_logging
 from apollo.webhooks import post
 from apollo.wiring import StoredManifests, connect_temporal, open_catalog, open_store
-from apollo.workers.attributes import ensure_search_attributes
 from apollo.workflows.batch import Batch
 from apollo.workflows.deployment import Deployment
 from apollo.workflows.notification import Notification
@@ -48,7 +49,7 @@ async def run_worker(settings: Settings, role: Role = "all", locations: Sequence
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     client = await connect_temporal(settings)
-    async with running(client, settings, role, locations):
+    async with running(client, settings, role, locations), beating(settings.home, role):
         await stop.wait()
 
 
@@ -60,7 +61,8 @@ async def running(
     async with AsyncExitStack() as stack:
         if role in ("control", "all"):
             catalog = await stack.enter_async_context(open_catalog(settings))
-            await ensure_search_attributes(client)
+            if not await usable(client):  # some servers let nobody list or make them
+                await ensure_search_attributes(client)
             takeover = timedelta(seconds=settings.takeover)
             control = DeploymentActivities(catalog, open_store(settings), client, takeover)
             promotions = PromotionActivities(catalog, client)

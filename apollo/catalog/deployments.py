@@ -116,6 +116,7 @@ class Deployments:
         """
         assert state.ended, f"{state} is not an end: use set_state()"
         async with self._database.write() as connection:
+            await locked_deployment(connection, uuid)
             await connection.execute(
                 update(_ROWS)
                 .where(_ROWS.c.uuid == uuid, _ROWS.c.ended_at.is_(None))

@@ -6,12 +6,21 @@ from pathlib import Path
 
 from alembic import command
 from alembic.config import Config
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
 from alembic.util import CommandError
 from sqlalchemy import URL, Connection, create_engine, text
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.pool import NullPool
 
-from apollo.catalog.engine import engine_options, prepare, sqlite_file, translated, writing
+from apollo.catalog.engine import (
+    engine_options,
+    prepare,
+    sqlite_file,
+    translated,
+    with_driver,
+    writing,
+)
 from apollo.errors import Refused
 
 # Alembic keeps its context in module globals.
@@ -30,13 +39,37 @@ def upgrade(url: URL) -> None:
     with _ALEMBIC, translated(url):
         if file := sqlite_file(url):
             file.parent.mkdir(parents=True, exist_ok=True)
-        engine = create_engine(_blocking(url), poolclass=NullPool, **engine_options(url))
+        engine = create_engine(
+            with_driver(url, blocking=True), poolclass=NullPool, **engine_options(url)
+        )
         prepare(engine)
         try:
             with writing(engine).connect() as connection:
                 _use_wal(connection)
             with writing(engine).begin() as connection:
                 _upgrade(connection)
+        finally:
+            engine.dispose()
+
+
+def revisions(url: str) -> tuple[str | None, str]:
+    """The revision that the catalog's tables have, and the one that this version makes. Blocks.
+
+    Raises:
+        Unavailable: The database does not answer.
+        Refused: The URL names no database that Apollo can use.
+    """
+    newest = ScriptDirectory.from_config(configuration()).get_current_head()
+    assert newest is not None
+    where = with_driver(url, blocking=True)
+    file = sqlite_file(where)
+    if file and not file.exists():
+        return None, newest
+    with translated(where):
+        engine = create_engine(where, poolclass=NullPool, **engine_options(where))
+        try:
+            with engine.connect() as connection:
+                return MigrationContext.configure(connection).get_current_revision(), newest
         finally:
             engine.dispose()
 
@@ -62,12 +95,6 @@ def _upgrade(connection: Connection) -> None:
             f"the catalog was made by another version of Apollo: {error}",
             hint="use the newest Apollo that has worked with this catalog",
         ) from error
-
-
-def _blocking(url: URL) -> URL:
-    """The URL with a driver that needs no event loop."""
-    drivers = {"sqlite": "sqlite+pysqlite", "postgresql": "postgresql+psycopg"}
-    return url.set(drivername=drivers.get(url.get_backend_name(), url.drivername))
 
 
 def _use_wal(connection: Connection) -> None:

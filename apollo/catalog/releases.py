@@ -44,8 +44,9 @@ class Releases:
                     created_by=by,
                 )
                 .on_conflict_do_nothing()
+                .returning(_RELEASES.c.version)
             )
-            if added.rowcount:
+            if added.first():
                 await note(
                     self._database,
                     connection,

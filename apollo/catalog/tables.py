@@ -43,6 +43,19 @@ class UtcDateTime(TypeDecorator[datetime]):
         return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
 
 
+class Words(TypeDecorator[str]):
+    """Text that people or hosts wrote: whatever it holds, the database can hold it."""
+
+    impl = Text
+    cache_ok = True
+
+    def process_bind_param(self, value: str | None, dialect: Dialect) -> str | None:
+        """Replace what PostgreSQL does not store: NUL, and halves of characters."""
+        if value is None:
+            return None
+        return value.replace("\0", "\ufffd").encode(errors="replace").decode()
+
+
 metadata = MetaData(
     naming_convention={
         "pk": "pk_%(table_name)s",
@@ -92,8 +105,8 @@ environment_revisions = Table(
     Column("digest", String(64), nullable=False),
     Column("spec", JSON, nullable=False),
     Column("applied_at", UtcDateTime, nullable=False),
-    Column("applied_by", Text, nullable=False),
-    Column("reason", Text, nullable=False),
+    Column("applied_by", Words, nullable=False),
+    Column("reason", Words, nullable=False),
 )
 
 releases = Table(
@@ -104,7 +117,7 @@ releases = Table(
     Column("digest", String(64), nullable=False),
     Column("spec", JSON, nullable=False),
     Column("created_at", UtcDateTime, nullable=False),
-    Column("created_by", Text, nullable=False),
+    Column("created_by", Words, nullable=False),
 )
 
 deployments = Table(
@@ -121,9 +134,9 @@ deployments = Table(
     Column("revision", Integer, nullable=False),
     Column("whole_fleet", Boolean, nullable=False),
     Column("state", String(20), nullable=False),
-    Column("detail", Text, nullable=False),
-    Column("by", Text, nullable=False),
-    Column("reason", Text, nullable=False),
+    Column("detail", Words, nullable=False),
+    Column("by", Words, nullable=False),
+    Column("reason", Words, nullable=False),
     Column("request", JSON, nullable=False),
     Column("plan", JSON(none_as_null=True)),
     Column("hosts", Integer, nullable=False),
@@ -157,9 +170,9 @@ deployment_hosts = Table(
     Column("turns", Integer, nullable=False),
     Column("outcome", String(20)),
     Column("ran", String(64)),
-    Column("step", Text, nullable=False),
-    Column("error", Text, nullable=False),
-    Column("message", Text, nullable=False),
+    Column("step", Words, nullable=False),
+    Column("error", Words, nullable=False),
+    Column("message", Words, nullable=False),
     Column("attached", JSON, nullable=False),
     Column("record", JSON(none_as_null=True)),
     Column("started_at", UtcDateTime),
@@ -177,7 +190,7 @@ host_state = Table(
     Column("manifest", String(64)),
     Column("release", String(128)),
     Column("failed_last", Boolean, nullable=False),
-    Column("disabled_reason", Text),
+    Column("disabled_reason", Words),
     Column("since", UtcDateTime, nullable=False),
     Column("deployment", String(36), nullable=False),
     Column("granted_ms", BigInteger, nullable=False),
@@ -197,7 +210,7 @@ host_history = Table(
     Column("manifest", String(64)),
     Column("release", String(128)),
     Column("failed_last", Boolean, nullable=False),
-    Column("disabled_reason", Text),
+    Column("disabled_reason", Words),
     Column("deployment", String(36), nullable=False),
     Index(None, "application", "environment", "host", "from"),
 )
@@ -209,8 +222,8 @@ host_keys = Table(
     Column("host", String(253), primary_key=True),
     Column("line", Text, primary_key=True),
     Column("added_at", UtcDateTime, nullable=False),
-    Column("added_by", Text, nullable=False),
-    Column("reason", Text, nullable=False),
+    Column("added_by", Words, nullable=False),
+    Column("reason", Words, nullable=False),
 )
 
 leases = Table(
@@ -237,10 +250,10 @@ promotions = Table(
     Column("superseded_by", String(128), nullable=False),
     Column("held", Boolean, nullable=False),
     Column("state", String(20), nullable=False),
-    Column("detail", Text, nullable=False),
+    Column("detail", Words, nullable=False),
     Column("stages", JSON, nullable=False),
-    Column("by", Text, nullable=False),
-    Column("reason", Text, nullable=False),
+    Column("by", Words, nullable=False),
+    Column("reason", Words, nullable=False),
     Column("request", JSON, nullable=False),
     Column("opened_at", UtcDateTime, nullable=False),
     Column("since", UtcDateTime, nullable=False),
@@ -254,13 +267,13 @@ audit = Table(
     metadata,
     Column("id", _Counter, primary_key=True, autoincrement=True),
     Column("at", UtcDateTime, nullable=False),
-    Column("identity", Text, nullable=False),
+    Column("identity", Words, nullable=False),
     Column("identity_kind", String(10), nullable=False),
     Column("application", String(63), nullable=False),
     Column("environment", String(63), nullable=False),
     Column("deployment", String(36), nullable=False),
     Column("action", String(40), nullable=False),
-    Column("reason", Text, nullable=False),
+    Column("reason", Words, nullable=False),
     Column("detail", JSON, nullable=False),
     Column("control", Text),
     # Where there is no control id, there is NULL, and NULLs do not clash.

@@ -32,8 +32,30 @@ COMMANDS = (
     Command("demo", "demo:demo", TRY, "Deploy to twelve hosts under traffic, all on this machine."),
     Command("up", "up:up", TRY, "Run Temporal, the catalog and a worker on this machine."),
     Command("check", "check:check", SET_UP, "Check apollo.yaml and the files that it names."),
+    Command("init", "init:init", SET_UP, "Write an apollo.yaml to begin with, and its hooks."),
+    Command(
+        "schema",
+        "schema:schema",
+        SET_UP,
+        "Print the JSON Schema of apollo.yaml, for editors.\n\n`environment` is that of "
+        "environments/NAME.yaml, `inventory` that of an inventory.",
+    ),
     Command("apply", "apply:apply", SET_UP, "Apply environments and the pipeline of apollo.yaml."),
+    Command(
+        "doctor",
+        "doctor:doctor",
+        SET_UP,
+        "Look at what Apollo needs, and at one environment.\n\nNothing is changed and nobody "
+        "connects to hosts. The exit code is 1 when something must be mended.",
+    ),
     Command("worker", "worker:worker", SET_UP, "Work until SIGTERM."),
+    Command(
+        "cluster setup",
+        "cluster:setup",
+        SET_UP,
+        "Make the namespace and search attributes in Temporal.\n\nIt waits for the server, may run "
+        "twice, and leaves what is there as it is.",
+    ),
     Command("release create", "release:create", DEPLOY, "Build, pack and store a release."),
     Command("release list", "release:listing", DEPLOY, "List the releases of an application."),
     Command(
@@ -157,10 +179,10 @@ def build() -> App:
     for command in COMMANDS:
         if " " not in command.name:
             app.command(_path(command), name=command.name, help=command.help, group=command.group)
-    app.command(release)
-    app.command(schedule)
-    add_commands(release, "release")
-    add_commands(schedule, "schedule")
+    cluster = App(name="cluster", help="Prepare a Temporal cluster.", group=SET_UP)
+    for group in (release, schedule, cluster):
+        app.command(group)
+        add_commands(group, group.name[0])
     return app
 
 

@@ -85,7 +85,7 @@ Duration = Annotated[
     timedelta,
     BeforeValidator(parse_duration),
     PlainSerializer(lambda value: value.total_seconds(), return_type=float),
-    WithJsonSchema({"type": "string", "pattern": _DURATION.pattern}),
+    WithJsonSchema({"type": ["string", "number"], "pattern": _DURATION.pattern, "minimum": 0}),
 ]
 
 
@@ -138,5 +138,7 @@ ShareOf = Annotated[
     Share,
     BeforeValidator(parse_share),
     PlainSerializer(str, return_type=str),
-    WithJsonSchema({"anyOf": [{"type": "integer"}, {"type": "string", "pattern": r"^\d+%$"}]}),
+    WithJsonSchema(
+        {"type": ["integer", "string"], "minimum": 0, "pattern": r"^(\d+|\d+(\.\d+)?%)$"}
+    ),
 ]

@@ -4,7 +4,7 @@ import fnmatch
 from collections.abc import Collection, Iterable, Mapping
 from typing import Annotated
 
-from pydantic import BeforeValidator, Field
+from pydantic import BeforeValidator, Field, WithJsonSchema
 
 from apollo.domain.base import HostName, Name, VariableName, Wire
 
@@ -14,7 +14,7 @@ def text_of(value: object) -> object:
     return str(value) if isinstance(value, int | float) and not isinstance(value, bool) else value
 
 
-Text = Annotated[str, BeforeValidator(text_of)]
+Text = Annotated[str, BeforeValidator(text_of), WithJsonSchema({"type": ["string", "number"]})]
 
 
 class Host(Wire):

@@ -1,10 +1,10 @@
-"""Catalogs in files, with something in them."""
+"""Catalogs in files or on a server, with something in them."""
 
 import functools
 import shutil
 import tempfile
-from collections.abc import AsyncIterator, Iterable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -21,6 +21,7 @@ from apollo.domain.release import Artifact, Release
 from apollo.domain.setup import Setup
 from apollo.domain.status import Outcome
 from apollo.domain.turn import TurnRecord
+from tests.support.postgres import PostgresServer
 
 LOCATIONS = ("fra1", "ams1")
 
@@ -40,15 +41,33 @@ class StandingClock:
         return self.now
 
 
+_servers: list[PostgresServer] = []
+
+
+@contextmanager
+def on_server(server: PostgresServer) -> Iterator[None]:
+    """Let catalogs lie on the server while the context is open; a file's name stands for one."""
+    _servers.append(server)
+    try:
+        yield
+    finally:
+        _servers.pop()
+
+
 def url(file: Path) -> str:
-    """The URL of a catalog in this file."""
+    """The URL of a catalog in this file, or on the server that is used now."""
+    return _servers[-1].empty(file) if _servers else in_file(file)
+
+
+def in_file(file: Path) -> str:
+    """The URL of an SQLite catalog in this file."""
     return f"sqlite+aiosqlite:///{file}"
 
 
 @functools.cache
 def _template() -> Path:
     file = Path(tempfile.mkdtemp()) / "catalog.db"
-    upgrade(make_url(url(file)))
+    upgrade(make_url(in_file(file)))
     return file
 
 
@@ -56,9 +75,16 @@ def _template() -> Path:
 async def new_catalog(folder: Path, clock: Clock = utc_now) -> AsyncIterator[Catalog]:
     """A migrated catalog that holds nothing; `folder` gets its file."""
     file = folder / "catalog.db"
-    shutil.copy(_template(), file)
-    async with Catalog.open(url(file), clock=clock) as catalog:
-        yield catalog
+    if not _servers:
+        shutil.copy(_template(), file)
+        async with Catalog.open(in_file(file), clock=clock) as catalog:
+            yield catalog
+        return
+    try:
+        async with Catalog.open(_servers[-1].copy(file), clock=clock) as catalog:
+            yield catalog
+    finally:
+        _servers[-1].give_back(file)
 
 
 @asynccontextmanager
@@ -96,7 +122,7 @@ def release(version: str = "1.0", content: str = "a", root: str = "/srv/shop") -
 
 def digest(mark: str) -> str:
     """A digest that is easy to tell from others."""
-    return mark * 64
+    return (mark * 64)[:64]
 
 
 def ended(

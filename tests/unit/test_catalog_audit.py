@@ -7,6 +7,8 @@ import pytest
 from apollo.errors import NotFound
 from tests.support.catalogs import new_catalog, shop_catalog
 
+pytestmark = pytest.mark.usefixtures("every_database")
+
 ED = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5"
 RSA = "ssh-rsa AAAAB3NzaC1yc2E"
 

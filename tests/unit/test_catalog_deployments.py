@@ -18,6 +18,8 @@ from tests.support.catalogs import (
     url,
 )
 
+pytestmark = pytest.mark.usefixtures("every_database")
+
 
 def _new(workflow: str, environment: str = "prod") -> NewDeployment:
     return NewDeployment(

@@ -20,6 +20,8 @@ from tests.support.catalogs import (
     url,
 )
 
+pytestmark = pytest.mark.usefixtures("every_database")
+
 
 async def test_an_environment_comes_back_as_it_was_applied(tmp_path: Path) -> None:
     given = environment(

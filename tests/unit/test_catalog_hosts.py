@@ -19,6 +19,8 @@ from apollo.domain.turn import TurnRecord
 from apollo.errors import NotFound
 from tests.support.catalogs import StandingClock, digest, ended, opened, shop_catalog
 
+pytestmark = pytest.mark.usefixtures("every_database")
+
 A, B = digest("a"), digest("b")
 DEEDS = st.lists(
     st.tuples(

@@ -10,6 +10,8 @@ from apollo.catalog.records import Lease
 from apollo.errors import NotFound
 from tests.support.catalogs import opened, shop_catalog, url
 
+pytestmark = pytest.mark.usefixtures("every_database")
+
 
 async def _take(catalog: Catalog, workflow: str, now_ms: int = 1000) -> Lease | None:
     return await catalog.leases.take("shop", "prod", workflow, "run", 1, now_ms)

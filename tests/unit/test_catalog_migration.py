@@ -1,7 +1,6 @@
 """The catalog's tables: made once, by whoever comes first."""
 
 import asyncio
-import sqlite3
 import sys
 from pathlib import Path
 
@@ -11,11 +10,13 @@ from alembic.migration import MigrationContext
 from sqlalchemy import create_engine, make_url, text
 
 from apollo.catalog import Catalog
+from apollo.catalog.engine import with_driver
 from apollo.catalog.migration import upgrade
 from apollo.catalog.tables import metadata
 from apollo.errors import Refused, Unavailable
-from tests.support.catalogs import new_catalog, url
+from tests.support.catalogs import in_file, new_catalog, url
 
+everywhere = pytest.mark.usefixtures("every_database")
 _MIGRATE = """
 import asyncio, sys
 from apollo.catalog import Catalog
@@ -31,10 +32,11 @@ asyncio.run(migrate())
 """
 
 
+@everywhere
 def test_migrations_make_the_tables_of_the_code(tmp_path: Path) -> None:
     upgrade(make_url(url(tmp_path / "catalog.db")))
 
-    engine = create_engine(f"sqlite:///{tmp_path}/catalog.db")
+    engine = create_engine(with_driver(url(tmp_path / "catalog.db"), blocking=True))
     with engine.connect() as connection:
         context = MigrationContext.configure(connection)
         differences = compare_metadata(context, metadata)
@@ -43,6 +45,7 @@ def test_migrations_make_the_tables_of_the_code(tmp_path: Path) -> None:
     assert differences == []
 
 
+@everywhere
 async def test_migrating_again_keeps_the_uuid(tmp_path: Path) -> None:
     async with Catalog.open(url(tmp_path / "some" / "folder" / "catalog.db")) as catalog:
         await catalog.migrate()
@@ -53,6 +56,7 @@ async def test_migrating_again_keeps_the_uuid(tmp_path: Path) -> None:
         assert uuid == await again.uuid()
 
 
+@everywhere
 async def test_two_catalogs_have_two_uuids(tmp_path: Path) -> None:
     found = []
     for name in ("one.db", "two.db"):
@@ -63,6 +67,7 @@ async def test_two_catalogs_have_two_uuids(tmp_path: Path) -> None:
     assert found[0] != found[1]
 
 
+@everywhere
 async def test_processes_migrate_at_once(tmp_path: Path) -> None:
     where = url(tmp_path / "catalog.db")
     processes = [
@@ -83,6 +88,7 @@ async def test_processes_migrate_at_once(tmp_path: Path) -> None:
     assert len({out for out, _ in answers}) == 1
 
 
+@everywhere
 async def test_catalogs_of_one_process_migrate_at_once(tmp_path: Path) -> None:
     catalogs = [Catalog.open(url(tmp_path / f"{n % 2}.db")) for n in range(6)]
     await asyncio.gather(*(catalog.migrate() for catalog in catalogs))
@@ -93,17 +99,18 @@ async def test_catalogs_of_one_process_migrate_at_once(tmp_path: Path) -> None:
     assert len(uuids) == 2
 
 
+@everywhere
 async def test_a_newer_catalog_is_refused(tmp_path: Path) -> None:
-    async with new_catalog(tmp_path) as catalog:
-        connection = sqlite3.connect(tmp_path / "catalog.db")
-        connection.execute("UPDATE alembic_version SET version_num = '9999'")
-        connection.commit()
-        connection.close()
+    async with Catalog.open(url(tmp_path / "catalog.db")) as catalog:
+        await catalog.migrate()
+        async with catalog._database.write() as connection:
+            await connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
 
         with pytest.raises(Refused, match="another version of Apollo"):
             await catalog.migrate()
 
 
+@everywhere
 async def test_a_catalog_without_tables_says_so(tmp_path: Path) -> None:
     async with Catalog.open(url(tmp_path / "catalog.db")) as catalog:
         with pytest.raises(Unavailable, match="lacks tables"):
@@ -112,7 +119,7 @@ async def test_a_catalog_without_tables_says_so(tmp_path: Path) -> None:
 
 async def test_a_file_that_is_no_database_says_so(tmp_path: Path) -> None:
     (tmp_path / "catalog.db").write_bytes(b"something else entirely" * 100)
-    async with Catalog.open(url(tmp_path / "catalog.db")) as catalog:
+    async with Catalog.open(in_file(tmp_path / "catalog.db")) as catalog:
         with pytest.raises(Unavailable, match="does not answer: file is not a database"):
             await catalog.environments.list()
         with pytest.raises(Unavailable, match="does not answer: file is not a database"):
@@ -122,10 +129,11 @@ async def test_a_file_that_is_no_database_says_so(tmp_path: Path) -> None:
 async def test_a_folder_that_cannot_be_made_says_so(tmp_path: Path) -> None:
     (tmp_path / "taken").write_text("a file", encoding="utf-8")
     with pytest.raises(Unavailable, match="does not answer"):
-        async with Catalog.open(url(tmp_path / "taken" / "catalog.db")):
+        async with Catalog.open(in_file(tmp_path / "taken" / "catalog.db")):
             pass
 
 
+@everywhere
 async def test_readers_do_not_wait_for_the_writer(tmp_path: Path) -> None:
     async with new_catalog(tmp_path) as catalog:
         database = catalog._database

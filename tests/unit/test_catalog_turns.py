@@ -28,6 +28,8 @@ from tests.support.catalogs import (
     shop_catalog,
 )
 
+pytestmark = pytest.mark.usefixtures("every_database")
+
 HOSTS = ("web1", "web2", "web3", "web4")
 RECORDS = st.lists(
     st.builds(

@@ -1,0 +1,1 @@
+"""What Apollo needs, looked at piece by piece: found, expected, what to do next."""

@@ -1,0 +1,139 @@
+"""The parts that every environment needs: Temporal, its workers, the catalog, the store."""
+
+import asyncio
+import functools
+import os
+import tempfile
+from collections.abc import Awaitable, Callable, Iterable
+from datetime import UTC, datetime, timedelta
+from typing import TypeVar
+
+from temporalio.client import Client
+
+from apollo import names
+from apollo.catalog.engine import with_driver
+from apollo.catalog.migration import revisions
+from apollo.cluster import namespace_retention, pollers, search_attributes
+from apollo.doctor.finding import Finding, bad, good, note
+from apollo.errors import ApolloError
+from apollo.local.process import find_program
+from apollo.settings import Settings
+from apollo.wiring import connect_temporal
+
+Value = TypeVar("Value")
+_ABSENT = timedelta(seconds=90)
+"""A worker with free slots asks the server every minute at the latest."""
+_PROGRAMS = ("temporal", "caddy")
+
+
+async def tried(what: str, work: Callable[[], Awaitable[list[Finding]]]) -> list[Finding]:
+    """The findings of a check; an error of Apollo's is one too."""
+    try:
+        return await work()
+    except ApolloError as error:
+        return [bad(what, error.message, "an answer", error.hint)]
+
+
+async def check_temporal(settings: Settings) -> tuple[list[Finding], Client | None]:
+    """Whether the server answers, has the namespace, and knows the search attributes."""
+    try:
+        client = await connect_temporal(settings)
+    except ApolloError as error:
+        return [bad("temporal", error.message, "a server that answers", error.hint)], None
+    found = [good("temporal", f"answers at {client.service_client.config.target_host}")]
+    namespace = await tried("namespace", lambda: _namespace(client))
+    if any(each.grade == "bad" for each in namespace):
+        return [*found, *namespace], None
+    return [*found, *namespace, *await tried("attributes", lambda: _attributes(client))], client
+
+
+async def _namespace(client: Client) -> list[Finding]:
+    kept = await namespace_retention(client)
+    if kept is None:
+        hint = f"apollo cluster setup --namespace {client.namespace}"
+        return [bad("namespace", f"no namespace {client.namespace}", "it to be there", hint)]
+    days = f"{kept / timedelta(days=1):g} days"
+    return [good("namespace", f"{client.namespace}, keeps what has ended for {days}")]
+
+
+async def _attributes(client: Client) -> list[Finding]:
+    there = await search_attributes(client)
+    missing = [key.name for key in names.SEARCH_ATTRIBUTES if key.name not in there]
+    if missing:
+        found, hint = f"without {', '.join(missing)}", "apollo cluster setup, or start a worker"
+        return [bad("attributes", found, "all search attributes", hint)]
+    return [good("attributes", f"all {len(names.SEARCH_ATTRIBUTES)} are there")]
+
+
+async def check_workers(client: Client, locations: Iterable[str] = ()) -> list[Finding]:
+    """Who polls the queues: control, hosts, and those of locations with workers of their own."""
+    polled = [
+        ("control", names.CONTROL_QUEUE, "--role control"),
+        ("hosts", names.HOSTS_QUEUE, "--role hosts"),
+    ]
+    for location in locations:
+        queue = f"{names.HOSTS_QUEUE}-{location}"
+        polled.append((location, queue, f"--role hosts --locations {location}"))
+    found: list[Finding] = []
+    for name, queue, flags in polled:
+        what = f"workers {name}"
+        found += await tried(what, functools.partial(_workers, client, what, queue, flags))
+    return found
+
+
+async def _workers(client: Client, what: str, queue: str, flags: str) -> list[Finding]:
+    known = await pollers(client, queue)
+    here = [each for each in known if datetime.now(UTC) - each.seen < _ABSENT]
+    if here:
+        return [good(what, f"{len(here)} polling {queue}: {here[0].identity}")]
+    last = f"; {known[0].identity} did until {known[0].seen:%H:%M:%S} UTC" if known else ""
+    expected = "a worker; one whose slots are all taken is not seen either"
+    return [bad(what, f"nobody polls {queue}{last}", expected, f"apollo worker {flags}")]
+
+
+async def check_catalog(settings: Settings) -> list[Finding]:
+    """Whether the catalog answers and has the tables of this version."""
+
+    async def look() -> list[Finding]:
+        found, newest = await asyncio.to_thread(revisions, settings.catalog_url)
+        if found == newest:
+            return [good("catalog", f"{_shown(settings)}, revision {found}")]
+        hint = "start a control worker of this version: it makes them"
+        if found and found > newest:
+            hint = "use the newest Apollo that has worked with this catalog"
+        has = f"has tables of revision {found}" if found else "has no tables"
+        return [bad("catalog", f"{_shown(settings)} {has}", f"revision {newest}", hint)]
+
+    return await tried("catalog", look)
+
+
+def _shown(settings: Settings) -> str:
+    return with_driver(settings.catalog_url).render_as_string(hide_password=True)
+
+
+def check_store(settings: Settings) -> list[Finding]:
+    """Whether a file can be made in the store, or the store itself, when it is not there yet."""
+    folder = settings.store_folder.absolute()
+    there = next(each for each in (folder, *folder.parents) if each.exists())
+    try:
+        with tempfile.TemporaryFile(dir=there) as file:
+            file.write(b"apollo")
+            file.flush()
+            os.fsync(file.fileno())
+    except OSError as error:
+        found, hint = f"{there}: {error.strerror}", "see APOLLO_STORE, its owner and its disk"
+        return [bad("store", found, "a folder that can be written", hint)]
+    made = "can be written" if there == folder else "is made when it is first used"
+    return [good("store", f"{folder} {made}")]
+
+
+def check_programs() -> list[Finding]:
+    """Whether `apollo up` and `apollo demo` would find what they run; a cluster needs neither."""
+    found: dict[str, str] = {}
+    for name in _PROGRAMS:
+        try:
+            found[name] = find_program(name)
+        except ApolloError as error:
+            why = f"no {name}: apollo up and apollo demo would not run here"
+            return [note("programs", why, error.hint)]
+    return [good("programs", ", ".join(found.values()))]
