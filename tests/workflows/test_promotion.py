@@ -1,8 +1,10 @@
 """A release goes through dev, staging and prod: gates, words, and how a promotion ends."""
 
 import asyncio
+import contextlib
 
 import pytest
+from temporalio.api.enums.v1 import EventType
 
 from apollo.domain.promotion import PromotionState
 from apollo.errors import NotFound, Refused
@@ -45,15 +47,6 @@ async def test_one_approval_takes_a_release_through_three_stages(stage: Stage) -
     assert (found["ApolloEnvironment"], found["ApolloRelease"]) == ("prod", "1.0")
 
 
-async def test_the_first_stage_has_its_gate_too(stage: Stage) -> None:
-    play = await pipeline(stage, TWO, environments={"dev": {"approval": True}})
-    promoted = await promote(play, to="dev")
-    await promoted.until("awaiting", "dev")
-    assert play.script.turns == []
-    await promoted.said.approve()
-    assert (await promoted.result()).state == "succeeded"
-
-
 async def test_it_stops_at_a_stage_that_does_not_succeed(stage: Stage) -> None:
     play = await pipeline(stage, TWO)
     play.script.fail("h2")
@@ -87,14 +80,14 @@ async def test_it_stops_where_its_deployment_is_ended_from_outside(stage: Stage)
 
 
 async def test_a_rejection_ends_it_and_names_who_and_why(stage: Stage) -> None:
-    play = await pipeline(stage, TWO, approval=True)
+    play = await pipeline(stage, ["prod"], approval=True)
     promoted = await promote(play)
     await promoted.until("awaiting", "prod")
     await promoted.said.reject("not on a Friday")
     result = await promoted.result()
 
     assert (result.state, result.detail) == ("rejected", "reject: not on a Friday (ada)")
-    assert told(result) == [("dev", "succeeded"), ("prod", "rejected")]
+    assert told(result) == [("prod", "rejected")]
     assert await stage.catalog.deployments.list(play.application, "prod") == []
     with pytest.raises(Refused, match="approve is refused: the promotion has ended"):
         await promoted.said.approve()
@@ -191,17 +184,17 @@ async def test_a_cancelled_promotion_aborts_its_deployment(stage: Stage) -> None
 
 
 async def test_a_cancelled_promotion_leaves_its_gate(stage: Stage) -> None:
-    play = await pipeline(stage, TWO, approval=True)
+    play = await pipeline(stage, ["prod"], approval=True)
     promoted = await promote(play)
     await promoted.until("awaiting", "prod")
     await stage.client.get_workflow_handle(promoted.id).cancel()
     assert (await promoted.result()).state == "aborted"
 
 
-WORDS = [(), ("--input", "]["), ("--input", "7"), ("--input", '{"by": "eve"}')]
+WORDS = [(), ("--input", "]["), ("--input", '{"by": "eve"}')]
 
 
-@pytest.mark.parametrize("words", WORDS, ids=["nothing", "no JSON", "a number", "who"])
+@pytest.mark.parametrize("words", WORDS, ids=["nothing", "no JSON", "who"])
 async def test_an_approval_by_signal_counts_whatever_comes_with_it(
     stage: Stage, words: tuple[str, ...]
 ) -> None:
@@ -352,7 +345,7 @@ async def test_a_schedule_leaves_alone_what_is_being_promoted(stage: Stage) -> N
 
 async def test_it_waits_at_its_gate_while_no_worker_runs(stage: Stage) -> None:
     """Its worker is replaced at the gate; each task of the new one replays what was."""
-    play = await pipeline(stage, TWO, approval=True)
+    play = await pipeline(stage, ["prod"], approval=True)
     await play.release("1.0")
     queue = f"apollo-{play.application}"
     await stage.client.start_workflow(
@@ -364,11 +357,18 @@ async def test_it_waits_at_its_gate_while_no_worker_runs(stage: Stage) -> None:
     async with stage.worker(queue):
         promoted = await by_id(play)
         await promoted.until("awaiting", "prod")
+
+        async def idle() -> bool:
+            """A task that a worker leaves behind as it ends is given up only after a while."""
+            last = (await promoted.events())[-1]
+            return last.event_type == EventType.EVENT_TYPE_WORKFLOW_TASK_COMPLETED
+
+        await until(idle, "it waits")
     await promoted.signal("approve", "--input", '{"by": "eve"}')
     assert (await promoted.stored()).state == "awaiting", "nobody is there to hear it"
     async with stage.worker(queue, max_cached_workflows=0):
         result = await promoted.result()
-    assert (result.state, result.stages[1].approved_by) == ("succeeded", "eve")
+    assert (result.state, result.stages[0].approved_by) == ("succeeded", "eve")
     assert failures(await promoted.events()) == []
 
 
@@ -384,21 +384,23 @@ async def test_nobody_can_start_it_so_that_it_hangs(stage: Stage) -> None:
 
 
 async def test_a_promotion_that_is_reset_goes_on(stage: Stage) -> None:
-    play = await pipeline(stage, TWO, approval=True)
+    play = await pipeline(stage, ["prod"], approval=True)
     promoted = await promote(play)
     await promoted.until("awaiting", "prod")
     await stage.temporal(
         *("workflow", "reset", "-w", promoted.id, "--event-id", "4", "--reason", "again")
     )
 
-    async def deployed_again() -> bool:
-        return len(await stage.catalog.deployments.list(play.application, "dev")) == 2
+    async def approved() -> bool:
+        """Refused until it is at its gate again."""
+        now = await stage.client.get_workflow_handle(promoted.id).describe()
+        with contextlib.suppress(Refused):
+            return now.run_id != promoted.said.run_id and bool(await promoted.said.approve())
+        return False
 
-    await until(deployed_again, "it begins again")
-    await promoted.until("awaiting", "prod")
-    await promoted.said.approve()
+    await until(approved, "it begins again")
     result = await promoted.result()
-    assert (result.state, told(result)[0]) == ("succeeded", ("dev", "succeeded"))
+    assert (result.state, told(result)[0]) == ("succeeded", ("prod", "succeeded"))
     assert len(await stage.catalog.promotions.list(play.application)) == 1
     with pytest.raises(Refused, match="approve is refused: the promotion has ended"):
         await promoted.said.approve()
@@ -406,7 +408,7 @@ async def test_a_promotion_that_is_reset_goes_on(stage: Stage) -> None:
 
 async def test_what_ended_in_the_catalog_ends_its_workflow(stage: Stage) -> None:
     """Somebody else found it lost: it must not go on behind everybody's back."""
-    play = await pipeline(stage, TWO, approval=True)
+    play = await pipeline(stage, ["prod"], approval=True)
     promoted = await promote(play)
     await promoted.until("awaiting", "prod")
     stored = await promoted.stored()
