@@ -9,8 +9,9 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, TypeAdapter
 
-from apollo.domain.base import Address, Share, ShareOf, format_duration
+from apollo.domain.base import Address, Name, Share, ShareOf, format_duration
 from apollo.domain.environment import BalancerSpec, EnvironmentSpec, InlineHost
+from apollo.domain.pipeline import Stage
 from apollo.domain.setup import Hook
 from apollo.domain.strategy import Wave
 from apollo.files.inventory import InventoryFile, InventoryHost
@@ -31,6 +32,7 @@ _SHORT: dict[type[BaseModel], Schema] = {
     InlineHost: _ADDRESS,
     InventoryHost: _ADDRESS,
     Wave: TypeAdapter(ShareOf).json_schema(),
+    Stage: TypeAdapter(Name).json_schema(),
     BalancerSpec: {"const": "none"},
 }
 """Models for which something shorter may stand."""
