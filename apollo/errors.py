@@ -7,7 +7,7 @@ ApolloError
 ├── Unavailable           Temporal, the catalog or the store does not answer
 └── TurnError             a host's turn; has host and step
     ├── ConnectFailed, HostKeyUnknown, HostKeyChanged, AuthFailed, NoShell
-    ├── HostBusy, Fenced, ForeignRoot, RootNotWritable, DiskFull
+    ├── HostBusy, Fenced, ForeignRoot, RootNotWritable, DiskFull, NothingRuns
     ├── DigestMismatch, SecretUnavailable
     ├── HookFailed, HookTimedOut, HookLost, NotHealthy
     └── BalancerFailed
@@ -126,6 +126,12 @@ class RootNotWritable(TurnError):
 
 class DiskFull(TurnError):
     """The host has no room."""
+
+    unreachable = True
+
+
+class NothingRuns(TurnError):
+    """The host has nothing that could be restarted."""
 
     unreachable = True
 

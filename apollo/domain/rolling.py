@@ -6,7 +6,7 @@ from apollo.domain.budget import Ended
 from apollo.domain.capacity import Allowance, Turn, next_turns
 from apollo.domain.rollout import BatchControl, BatchInput, BatchResult, HostTurn, LocationCounts
 from apollo.domain.status import Outcome
-from apollo.domain.turn import TurnRecord
+from apollo.domain.turn import TurnRecord, skipped
 
 
 class Rolling:
@@ -57,6 +57,28 @@ class Rolling:
         self._ended[record.host] = record
         self.unrecorded.append(record)
         self.moves += 1
+
+    def gone(self, hosts: Iterable[str]) -> bool:
+        """Hosts have left the inventory: they have no turn, and are not missed; whether any has.
+
+        One in its turn ends its turn.
+        """
+        left = [self._left(name) for name in hosts if name in self._turns]
+        records = [record for record in left if record]
+        for record in records:
+            self._pending.pop(record.host, None)
+            self._ended[record.host] = record
+            self.unrecorded.append(record)
+        self.moves += bool(records)
+        return bool(records)
+
+    def _left(self, name: str) -> TurnRecord | None:
+        if name in self._pending:
+            return skipped(name, self._turns[name].turn)
+        record = self._ended.get(name)
+        if record and record.outcome is Outcome.UNREACHABLE:
+            return skipped(name, record.turn + 1)
+        return None
 
     @property
     def finished(self) -> bool:

@@ -12,6 +12,7 @@ from apollo.errors import (
     ForeignRoot,
     HostBusy,
     NoShell,
+    NothingRuns,
     RootNotWritable,
     TurnError,
 )
@@ -49,6 +50,10 @@ class HostRoot:
             ),
             "begin",
         )
+
+    async def restart(self) -> Answer:
+        """Open the turn for what served last."""
+        return await self._ask(lambda: script.restart(self.caller), "begin")
 
     async def put(self, sha256: str, artifact: bytes) -> Answer:
         """Bring the artifact."""
@@ -124,7 +129,7 @@ class HostRoot:
             found = "({} kB are needed, {} are free)".format(*found.split())
         message = text.format(code=error.code, found=found, root=root, label=label).rstrip()
         left = "nothing was changed by this command"
-        hint = hint.format(root=root)
+        hint = hint.format(root=root, place=f"{self.turn.application}/{self.turn.environment}")
         return kind(f"{name}: {message}", host=name, step=step, left=left, hint=hint)
 
 
@@ -153,6 +158,11 @@ _REFUSALS: dict[str, tuple[type[TurnError], str, str]] = {
         DiskFull,
         "no room in {root} {found}",
         "free some room on the host",
+    ),
+    "NothingRuns": (
+        NothingRuns,
+        "{root} has no release that ever served, so there is nothing to restart",
+        "bring it the current release: apollo sync {place}",
     ),
     "DigestMismatch": (
         DigestMismatch,
