@@ -316,8 +316,8 @@ class DeploymentActivities:
 def _opened(stored: StoredDeployment, prepared: Prepared, takeover: timedelta) -> Opened:
     plan, strategy = prepared.plan, prepared.environment.strategy
     balancer = prepared.environment.balancer
-    setups = [*prepared.manifests.values(), *prepared.setups]
-    limits = [longest_turn(each, balancer) for each in setups]
+    limits = [longest_turn(m, balancer) for m in prepared.manifests.values()]
+    limits += [longest_turn(setup, balancer) for setup in prepared.setups]
     return Opened(
         deployment=stored.uuid,
         number=stored.number,

@@ -81,7 +81,7 @@ class LeaseKeeper:
 
         A holder's children go on for a while after it was terminated.
         """
-        if await self._runs(holder.workflow_id):
+        if await self.runs(holder.workflow_id):
             return False
         stored = await self.catalog.deployments.by_workflow(holder.workflow_id)
         if stored is None:
@@ -91,12 +91,13 @@ class LeaseKeeper:
             names.batch_id(holder.workflow_id, row.phase, row.wave, row.batch) for row in rows
         )
         for batch in batches:
-            if await self._runs(batch):
+            if await self.runs(batch):
                 return False
         await self._bury(stored, rows, list(batches))
         return True
 
-    async def _runs(self, workflow_id: str) -> bool:
+    async def runs(self, workflow_id: str) -> bool:
+        """Whether that workflow is running."""
         try:
             found = await self.client.get_workflow_handle(workflow_id).describe()
         except RPCError as error:

@@ -78,7 +78,7 @@ async def prepare(
             environment.strategy,
             states,
             digests,
-            limit=hosts if request.only else _limited(environment, request.limit, states, digests),
+            limit=hosts if request.only else limited(environment, request.limit, states, digests),
             redeploy=request.redeploy,
         )
     except ValueError as error:
@@ -123,7 +123,7 @@ async def _prepare_restart(
     digests = {host: state.manifest for host, state in states.items() if state.manifest}
     running = [host for host in environment.fleet.hosts if host.name in digests]
     try:
-        chosen = _limited(environment, request.limit, states, digests)
+        chosen = limited(environment, request.limit, states, digests)
         plan = make_plan(
             environment.fleet,
             environment.strategy,
@@ -180,12 +180,17 @@ def _check_request(request: DeploymentRequest) -> None:
         )
 
 
-def _limited(
+def limited(
     environment: Environment,
     limit: str | None,
     states: dict[str, HostState],
     digests: dict[str, str],
 ) -> list[str] | None:
+    """The hosts that an expression names; none without one.
+
+    Raises:
+        ValueError: Something in it matches nothing.
+    """
     if limit is None:
         return None
     known = marks(environment.fleet, states, digests)

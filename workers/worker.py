@@ -4,10 +4,10 @@ import asyncio
 import os
 import signal
 import socket
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import timedelta
-from typing import Literal
+from typing import Any, Literal
 
 from temporalio.client import Client
 from temporalio.worker import PollerBehaviorAutoscaling, Worker
@@ -15,7 +15,9 @@ from temporalio.worker import PollerBehaviorAutoscaling, Worker
 from apollo import names
 from apollo.activities.deployments import DeploymentActivities
 from apollo.activities.hosts import HostActivities
+from apollo.activities.sync import LookActivities, SyncActivities
 from apollo.balancers import build_balancer
+from apollo.hosts.look import Looker
 from apollo.hosts.secrets import ReferenceSecrets
 from apollo.hosts.session import SshHosts
 from apollo.hosts.turn import TurnRunner
@@ -25,9 +27,10 @@ from apollo.wiring import StoredManifests, connect_temporal, open_catalog, open_
 from apollo.workers.attributes import ensure_search_attributes
 from apollo.workflows.batch import Batch
 from apollo.workflows.deployment import Deployment
+from apollo.workflows.look import Look
 
 Role = Literal["control", "hosts", "all"]
-WORKFLOWS = (Deployment, Batch)
+WORKFLOWS = (Deployment, Batch, Look)
 
 
 async def run_worker(settings: Settings, role: Role = "all", locations: Sequence[str] = ()) -> None:
@@ -58,16 +61,20 @@ async def running(
             control = DeploymentActivities(catalog, open_store(settings), client, takeover)
             await stack.enter_async_context(_control_worker(client, control, settings))
         if role in ("hosts", "all"):
-            turns = HostActivities(_runner(settings))
+            runner = _runner(settings)
+            turns, looks = HostActivities(runner), LookActivities(Looker(runner.hosts))
             queues = [f"{names.HOSTS_QUEUE}-{location}" for location in locations]
             if role == "all" or not queues:
                 queues.append(names.HOSTS_QUEUE)
             for queue in queues:
-                await stack.enter_async_context(_hosts_worker(client, turns, queue, settings))
+                await stack.enter_async_context(
+                    _hosts_worker(client, [turns.turn, looks.look], queue, settings)
+                )
         yield
 
 
 def _control_worker(client: Client, control: DeploymentActivities, settings: Settings) -> Worker:
+    sync = SyncActivities(control.catalog, control.client)
     return Worker(
         client,
         task_queue=names.CONTROL_QUEUE,
@@ -81,6 +88,8 @@ def _control_worker(client: Client, control: DeploymentActivities, settings: Set
             control.record_control,
             control.plan_rollback,
             control.close,
+            sync.survey,
+            sync.judge,
         ],
         identity=_identity("control"),
         max_concurrent_workflow_tasks=20,
@@ -89,11 +98,13 @@ def _control_worker(client: Client, control: DeploymentActivities, settings: Set
     )
 
 
-def _hosts_worker(client: Client, turns: HostActivities, queue: str, settings: Settings) -> Worker:
+def _hosts_worker(
+    client: Client, activities: Sequence[Callable[..., Any]], queue: str, settings: Settings
+) -> Worker:
     return Worker(
         client,
         task_queue=queue,
-        activities=[turns.turn],
+        activities=activities,
         identity=_identity(queue),
         max_concurrent_activities=settings.slots,
         activity_task_poller_behavior=PollerBehaviorAutoscaling(maximum=20),

@@ -7,6 +7,7 @@ from temporalio.workflow import ActivityCancellationType, ActivityConfig
 
 from apollo import names
 from apollo.domain.rollout import BatchInput
+from apollo.domain.sync import Page
 from apollo.domain.turn import TurnInput
 
 LEASE_HEARTBEAT = timedelta(seconds=10)
@@ -34,6 +35,17 @@ def waiting(summary: str) -> ActivityConfig:
         heartbeat_timeout=LEASE_HEARTBEAT,
         retry_policy=RetryPolicy(maximum_interval=timedelta(seconds=10)),
         cancellation_type=ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
+    )
+
+
+def looking(page: Page) -> ActivityConfig:
+    """A look at a page of hosts; what nobody does within minutes is not done."""
+    return ActivityConfig(
+        summary=f"{len(page.targets)} hosts{f' in {page.location}' if page.location else ''}",
+        task_queue=f"{names.HOSTS_QUEUE}-{page.location}" if page.location else names.HOSTS_QUEUE,
+        schedule_to_close_timeout=timedelta(minutes=5),
+        heartbeat_timeout=CONTROL_HEARTBEAT,
+        retry_policy=RetryPolicy(maximum_interval=timedelta(seconds=10)),
     )
 
 

@@ -234,9 +234,7 @@ def _good(*where: Any) -> Select[Any]:
     )
 
 
-def _since(
-    application: str, environment: str, number: int, hosts: Sequence[str]
-) -> Select[Any]:
+def _since(application: str, environment: str, number: int, hosts: Sequence[str]) -> Select[Any]:
     columns = ("phase", "host", "outcome", "manifest", "ran", "error", "check_only")
     return (
         select(

@@ -135,9 +135,7 @@ class Drift(Wire):
         found = [*self.found, *(each for each in more if each.finding is not Finding.CURRENT)]
         brought = [each for each in found if each.finding.brought][:MOST]
         others = [each for each in found if not each.finding.brought][:OTHERS]
-        return self.model_copy(
-            update={"counts": dict(counts), "found": (*brought, *others)}
-        )
+        return self.model_copy(update={"counts": dict(counts), "found": (*brought, *others)})
 
 
 def judge(
@@ -153,7 +151,7 @@ def judge(
     | the host | finding |
     |---|---|
     | could not be looked at | `unreachable` |
-    | serves what is wanted, or what it was last given of the current release, as is known | `current` |
+    | is known to serve, and serves, what is wanted or was last given of the release | `current` |
     | had its last turn in a deployment that somebody must end or mend | `open` |
     | serves what a newer deployment gave it on purpose | `open` |
     | failed with what is wanted | `failed` |
@@ -298,3 +296,68 @@ def pages(targets: Iterable[Target], own_workers: Sequence[str], size: int = PAG
         for location, row in rows.items()
         for first in range(0, len(row), size)
     ]
+
+
+class LookRequest(Wire):
+    """What starts `Look`: how do an environment's hosts compare with its current release?"""
+
+    application: str = ""
+    environment: str = ""
+    limit: str | None = None
+    check: bool = True
+    """Look while a deployment runs, too, and name hosts that the inventory has no more."""
+
+
+class SurveyInput(LookRequest):
+    """Which hosts are to be looked at, from the `first` on."""
+
+    first: int = 0
+    revision: int | None = None
+
+
+class Survey(Wire):
+    """Hosts to be looked at, and those about which nothing need be asked."""
+
+    release: str = ""
+    number: int = 0
+    """The deployment that brought the release."""
+    revision: int = 0
+    targets: tuple[Target, ...] = ()
+    found: tuple[Found, ...] = ()
+    own_workers: tuple[str, ...] = ()
+    first_use: bool = False
+    next: int | None = None
+    """Where the next hosts begin."""
+    skipped: str = ""
+
+
+class LookInput(Wire):
+    """A page of hosts to be looked at."""
+
+    application: str
+    environment: str
+    first_use: bool = False
+    targets: tuple[Target, ...]
+
+
+class Looked(Wire):
+    """What was seen."""
+
+    sights: tuple[Sight, ...]
+
+
+class JudgeInput(Wire):
+    """What was seen on some hosts; the rest is in the catalog."""
+
+    application: str
+    environment: str
+    release: str
+    number: int
+    revision: int
+    sights: tuple[Sight, ...]
+
+
+class Judged(Wire):
+    """What it comes to."""
+
+    found: tuple[Found, ...]
