@@ -24,11 +24,13 @@ from apollo.domain.environment import Environment
 from apollo.domain.release import Artifact, Release
 from apollo.domain.rollout import DeploymentResult
 from apollo.domain.setup import Setup
+from apollo.domain.sync import Drift, LookRequest
 from apollo.errors import ApolloError, NotFound, Refused, Unavailable
 from apollo.planning import Prepared, prepare
 from apollo.settings import Settings
 from apollo.wiring import connect_temporal, open_catalog, open_store
 from apollo.workflows.deployment import Deployment
+from apollo.workflows.look import Look
 
 _LOOK_AGAIN = 0.5
 
@@ -110,7 +112,7 @@ class Apollo:
         return release
 
     async def plan(
-        self, application: str, environment: str, release: str, **options: Any
+        self, application: str, environment: str, release: str | None, **options: Any
     ) -> Prepared:
         """What a deployment would do; changes nothing."""
         request = DeploymentRequest(
@@ -131,7 +133,6 @@ class Apollo:
         request: str | None = None,
     ) -> "DeploymentHandle":
         """Start a deployment. The same `request` starts the same deployment only once."""
-        client = await self.temporal()
         given = DeploymentRequest(
             application=application,
             environment=environment,
@@ -142,6 +143,80 @@ class Apollo:
             by=self.settings.who,
             reason=reason,
         )
+        return await self._start(given, release or "current", request)
+
+    async def restart(
+        self,
+        application: str,
+        environment: str,
+        *,
+        limit: str | None = None,
+        if_busy: Literal["refuse", "wait", "supersede"] = "refuse",
+        reason: str = "",
+        request: str | None = None,
+    ) -> "DeploymentHandle":
+        """Stop and start what each host runs, by all the rules of a deployment."""
+        given = DeploymentRequest(
+            application=application,
+            environment=environment,
+            restart=True,
+            limit=limit,
+            if_busy=if_busy,
+            by=self.settings.who,
+            reason=reason,
+        )
+        return await self._start(given, "restart", request)
+
+    async def sync(
+        self,
+        application: str,
+        environment: str,
+        *,
+        limit: str | None = None,
+        reason: str = "",
+        request: str | None = None,
+    ) -> "DeploymentHandle":
+        """Bring the current release to hosts that are new, missed it, or run it no longer.
+
+        When there is nothing to do the result has no label, and no deployment is in the catalog.
+        """
+        given = DeploymentRequest(
+            application=application,
+            environment=environment,
+            only="outdated",
+            limit=limit,
+            by=self.settings.who,
+            reason=reason,
+        )
+        return await self._start(given, "sync", request)
+
+    async def look(self, application: str, environment: str, *, limit: str | None = None) -> Drift:
+        """How the hosts compare with the current release, as found on them; changes nothing.
+
+        Raises:
+            ApolloError: Nobody knows the environment, or the limit matches nothing.
+        """
+        client = await self.temporal()
+        given = LookRequest(application=application, environment=environment, limit=limit)
+        try:
+            handle = await client.start_workflow(
+                Look.run,
+                given,
+                id=names.look_id(names.deployment_id(application, environment, str(uuid4()))),
+                task_queue=names.CONTROL_QUEUE,
+                static_summary=f"what {application}/{environment} runs"[:200],
+            )
+            return await handle.result()
+        except WorkflowFailureError as error:
+            raise _translated(error) from error
+        except RPCError as error:
+            raise Unavailable(f"Temporal does not start the look: {error}") from error
+
+    async def _start(
+        self, given: DeploymentRequest, what: str, request: str | None
+    ) -> "DeploymentHandle":
+        client = await self.temporal()
+        application, environment = given.application, given.environment
         workflow_id = names.deployment_id(application, environment, request or str(uuid4()))
         try:
             await client.start_workflow(
@@ -149,7 +224,7 @@ class Apollo:
                 given,
                 id=workflow_id,
                 task_queue=names.CONTROL_QUEUE,
-                static_summary=f"{application}/{environment} {release or 'current'}"[:200],
+                static_summary=f"{application}/{environment} {what}"[:200],
             )
         except RPCError as error:
             raise Unavailable(f"Temporal does not start the deployment: {error}") from error
@@ -233,6 +308,8 @@ class DeploymentHandle:
     async def watch(self) -> AsyncIterator[Status]:
         """Every change of the status until the deployment has ended.
 
+        There is none when a sync found nothing to do.
+
         Raises:
             ApolloError: It could not be opened.
         """
@@ -244,8 +321,8 @@ class DeploymentHandle:
                 yield status
             if status and status.deployment.state.ended:
                 return
-            if status is None:
-                await self._raise_if_failed()
+            if status is None and await self._ended_unopened():
+                return
             await asyncio.sleep(_LOOK_AGAIN)
 
     async def result(self) -> DeploymentResult:
@@ -262,11 +339,14 @@ class DeploymentHandle:
         except WorkflowFailureError as error:
             raise _translated(error) from error
 
-    async def _raise_if_failed(self) -> None:
+    async def _ended_unopened(self) -> bool:
+        """Whether it has ended without ever having been opened; its failure is raised."""
         client = await self.apollo.temporal()
         found = await client.get_workflow_handle(self.workflow_id).describe()
-        if found.close_time is not None:
-            await self.result()
+        if found.close_time is None:
+            return False
+        await self.result()
+        return await self.status() is None
 
     def _word(self, reason: str) -> Control:
         return Control(by=self.apollo.settings.who, reason=reason)

@@ -120,7 +120,7 @@ async def _prepare_restart(
     states: dict[str, HostState] = dict(await catalog.hosts.states(*place))
     strategy = applied.environment.strategy.model_copy(update={"on_failure": "halt"})
     environment = applied.environment.model_copy(update={"strategy": strategy})
-    digests = {host: state.manifest for host, state in states.items() if state.manifest}
+    digests = {h: s.manifest for h, s in states.items() if s.manifest and s.release}
     running = [host for host in environment.fleet.hosts if host.name in digests]
     try:
         chosen = limited(environment, request.limit, states, digests)
@@ -152,7 +152,7 @@ async def _prepare_restart(
         setups=await _setups(
             catalog,
             request.application,
-            {(states[host.name].release or release, host.role or "") for host in running},
+            {(states[host.name].release or "", host.role or "") for host in running},
         ),
     )
 

@@ -48,6 +48,19 @@ COMMANDS = (
         "the first environment of the pipeline. `current` deploys new configuration of the same "
         "release. Ctrl-C detaches; the deployment goes on.",
     ),
+    Command(
+        "restart",
+        "restart:restart",
+        DEPLOY,
+        "Stop and start what each host runs; no release changes.",
+    ),
+    Command(
+        "sync",
+        "sync:sync",
+        DEPLOY,
+        "Bring the current release to hosts that are new, missed it, or run it no longer.\n\n"
+        "With --check it only shows them: exit code 0 when every host runs it, else 6.",
+    ),
     Command("watch", "watch:watch", STEER, "Watch the deployment that runs, or show the last."),
     Command("pause", "controls:pause", STEER, "Begin no more turns; those in flight end."),
     Command("resume", "controls:resume", STEER, "Go on after a pause."),

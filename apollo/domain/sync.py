@@ -16,7 +16,7 @@ CHUNK = 500
 MOST = 3000
 """Hosts that one sync brings; the next brings the others. Their names are one payload."""
 OTHERS = 1000
-"""Other hosts that are not current, of which a look tells one by one."""
+"""Hosts left for a person, and hosts that are fine, of which a look tells one by one."""
 WHY = 160
 """Characters."""
 NAMED = 20
@@ -115,7 +115,8 @@ class Drift(Wire):
     revision: int = 0
     counts: dict[str, int] = {}
     found: tuple[Found, ...] = ()
-    """Those that are not current; at most `MOST` that a sync takes, and `OTHERS`."""
+    """Those that a sync takes (at most `MOST`), then those left for a person and those that are
+    fine (at most `OTHERS` of each)."""
     skipped: str = ""
     """Why nobody looked: no current release, or another deployment that runs."""
 
@@ -132,10 +133,12 @@ class Drift(Wire):
     def plus(self, more: Sequence[Found]) -> "Drift":
         """With what more hosts came to."""
         counts = Counter(self.counts) + Counter(str(each.finding) for each in more)
-        found = [*self.found, *(each for each in more if each.finding is not Finding.CURRENT)]
+        found = [*self.found, *more]
         brought = [each for each in found if each.finding.brought][:MOST]
-        others = [each for each in found if not each.finding.brought][:OTHERS]
-        return self.model_copy(update={"counts": dict(counts), "found": (*brought, *others)})
+        others = [each for each in found if not (each.finding.brought or each.finding.fine)]
+        fine = [each for each in found if each.finding.fine]
+        ordered = (*brought, *others[:OTHERS], *fine[:OTHERS])
+        return self.model_copy(update={"counts": dict(counts), "found": ordered})
 
 
 def judge(

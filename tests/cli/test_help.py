@@ -22,6 +22,8 @@ DOCUMENTED = (
     "release show",
     "plan",
     "deploy",
+    "restart",
+    "sync",
     "watch",
     "pause",
     "resume",

@@ -48,7 +48,9 @@ def render_audit(entries: Sequence[AuditEntry], numbers: dict[str, str]) -> Iter
 
 
 def change(deployment: StoredDeployment) -> str:
-    """`1.4.1 -> 1.4.2`."""
+    """`1.4.1 -> 1.4.2`, `restart 1.4.2`, `sync 1.4.2`."""
+    if deployment.kind in ("restart", "sync"):
+        return f"{deployment.kind} {deployment.release}"
     return f"{deployment.previous_release or 'nothing'} -> {deployment.release}"
 
 

@@ -1,0 +1,272 @@
+"""A sync brings the current release to hosts that are new, missed it, or run it no longer."""
+
+import asyncio
+from typing import Any
+
+import pytest
+from temporalio.client import WorkflowExecutionStatus
+
+from apollo import names
+from apollo.domain.status import DeploymentState, Outcome
+from apollo.errors import ConnectFailed, DiskFull, NotFound, Refused
+from tests.support.stage import Play, Stage, failures, until
+
+
+async def served(stage: Stage, **options: Any) -> Play:
+    """Four hosts on 1.0, all of which may be out."""
+    play = await stage.play(hosts=4, max_unavailable="100%", **options)
+    result = await play.deploy_approved("1.0") if options.get("approval") else await play.deploy()
+    assert result.state == "succeeded"
+    play.script.turns.clear()
+    return play
+
+
+async def numbers(play: Play) -> int:
+    return len(await play.stage.catalog.deployments.list(play.application, "prod"))
+
+
+async def test_new_hosts_get_the_current_release_in_one_wave(stage: Stage) -> None:
+    """No approval, no bake, no other host."""
+    waves = [{"share": 1, "bake": "1h", "approval": True}, "100%"]
+    play = await stage.play(hosts=2, max_unavailable="100%")
+    await play.deploy("1.0")
+    strategy = play.environment.strategy.model_validate({"waves": waves})
+    await play.apply(hosts=["h1", "h2", "h3", "h4"], approval=True, strategy=strategy)
+    play.script.turns.clear()
+    assert await play.look() == {"h3": "new", "h4": "new", "h1": "current", "h2": "current"}
+
+    result = await play.sync(reason="two more")
+    assert (result.state, result.outcomes, result.release) == ("succeeded", {"updated": 2}, "1.0")
+    assert sorted(play.script.begun()) == ["h3", "h4"]
+    assert {turn.given.wave for turn in play.script.turns} == {1}
+    stored = await stage.catalog.deployments.get(play.application, "prod", 2)
+    assert (stored.kind, stored.whole_fleet, stored.reason) == ("sync", False, "two more")
+    assert set((await play.look()).values()) == {"current"}
+
+
+async def test_nothing_to_do_takes_no_number(stage: Stage) -> None:
+    play = await served(stage)
+    result = await play.sync()
+    assert (result.label, result.state, result.outcomes) == ("", "succeeded", {})
+    assert result.detail == "nothing to do: 4 hosts run 1.0"
+    assert await numbers(play) == 1
+    assert play.script.begun() == []
+    assert sorted(play.script.looks) == ["h1", "h2", "h3", "h4"]
+
+
+async def test_without_a_current_release_or_beside_another_deployment(stage: Stage) -> None:
+    play = await stage.play(hosts=4, max_unavailable="100%")
+    assert "runs no release yet" in (await play.sync()).detail
+    await play.deploy("1.0")
+    play.script.hold()
+    running = await play.start("2.0")
+    await play.under_way(4)
+    result = await play.sync()
+    assert result.detail == f"nothing to do: {play.application}/prod#2 is running"
+    assert await numbers(play) == 2
+    play.script.let_go()
+    await running.result()
+    assert play.script.looks == []
+
+
+async def test_a_dead_deployment_holds_no_sync(stage: Stage) -> None:
+    """Its hosts are somebody's open case; the others are not."""
+    play = await served(stage)
+    play.script.hold()
+    running = await play.start("2.0", limit="h1")
+    await play.under_way(1)
+    await running.handle.terminate()
+    play.script.let_go()
+    batch = stage.client.get_workflow_handle(running.batch())
+
+    async def closed() -> bool:
+        return (await batch.describe()).status is not WorkflowExecutionStatus.RUNNING
+
+    await until(closed, "the batch has ended")
+    play.script.runs["h2"] = None
+    result = await play.sync()
+    assert (result.state, result.outcomes) == ("succeeded", {"updated": 1})
+    assert result.detail == f"left to an open deployment: h1 ({play.application}/prod#2)"
+
+
+async def test_a_host_that_was_rebuilt_from_nothing_is_found(stage: Stage) -> None:
+    """The catalog still says that it runs the release."""
+    play = await served(stage)
+    play.script.runs["h2"] = None
+    known = await stage.apollo.hosts(play.application, "prod")
+    assert known["h2"].release == "1.0"
+    assert (await play.look())["h2"] == "drifted"
+    assert (await play.sync()).outcomes == {"updated": 1}
+    assert play.script.begun() == ["h2"]
+    assert (await play.sync()).label == ""
+
+
+async def test_one_that_could_not_be_reached_then_is_brought_when_it_returns(stage: Stage) -> None:
+    play = await served(stage, max_unreachable=1)
+    play.script.fail("h3", end=ConnectFailed)
+    assert (await play.deploy("2.0")).state == "partial"
+    del play.script.ends["h3"]
+    play.script.unseen.add("h3")
+    result = await play.sync()
+    assert (result.label, result.detail) == (
+        "",
+        "nothing to do: 3 hosts run 2.0; unreachable: h3",
+    )
+    play.script.unseen.clear()
+    assert (await play.look())["h3"] == "missed"
+    assert (await play.sync()).outcomes == {"updated": 1}
+    assert set((await play.look()).values()) == {"current"}
+
+
+@pytest.mark.parametrize("end", [Outcome.REVERTED, Outcome.BROKEN, Outcome.LOST, DiskFull])
+async def test_one_that_fails_is_left_for_a_person(stage: Stage, end: Any) -> None:
+    """Or a schedule would break it again every five minutes, and number it each time."""
+    play = await served(stage, max_unreachable="100%")
+    play.script.runs["h2"] = None
+    play.script.fail("h2", end=end)
+    first = await play.sync()
+    assert first.outcomes == {"unreachable" if end is DiskFull else str(end): 1}
+    count, turns = await numbers(play), len(play.script.turns)
+    for _ in range(2):
+        result = await play.sync()
+        assert (result.label, await numbers(play), len(play.script.turns)) == ("", count, turns)
+        assert f"failed before: h2 ({play.application}/prod#2)" in result.detail
+
+    # A person mends it and says so.
+    del play.script.ends["h2"]
+    assert (await play.deploy("1.0", limit="h2")).state == "succeeded"
+    assert set((await play.look()).values()) == {"current"}
+
+
+async def test_new_configuration_is_a_reason_to_try_again(stage: Stage) -> None:
+    play = await served(stage)
+    play.script.runs["h2"] = None
+    play.script.fail("h2")
+    await play.sync()
+    del play.script.ends["h2"]
+    await play.apply(variables={"MENDED": "yes"})
+    assert (await play.sync()).outcomes == {"updated": 1}
+    assert play.script.begun() == ["h2", "h2"], "configuration alone brings no other host"
+
+
+async def test_hosts_of_an_open_case_are_left_alone(stage: Stage) -> None:
+    """Halted: somebody is about to go on, or back."""
+    play = await served(stage, waves=[1, "100%"], on_failure="halt")
+    play.script.fail("h3")
+    assert (await play.deploy("2.0")).state == "halted"
+    found = await play.look()
+    changed = [host for host, finding in found.items() if finding == "open"]
+    assert changed
+    assert "h3" not in changed, "it was put back and runs the current release"
+    count = await numbers(play)
+    result = await play.sync()
+    assert "left to an open deployment" in result.detail
+    assert await numbers(play) == count
+    del play.script.ends["h3"]
+    assert (await play.deploy("2.0")).state == "succeeded"
+    assert set((await play.look()).values()) == {"current"}
+
+
+async def test_what_was_given_on_purpose_stays(stage: Stage) -> None:
+    """A release on one host, and a configuration on another, that the others do not have."""
+    play = await served(stage)
+    await play.deploy("2.0", limit="h1")
+    await play.apply(variables={"A": "1"})
+    await play.deploy("1.0", limit="h2")
+    await play.apply(variables={"A": "2"})
+    assert await play.look() == {"h1": "open", **dict.fromkeys(["h2", "h3", "h4"], "current")}
+    assert (await play.sync()).label == ""
+    play.script.runs["h1"] = None
+    assert (await play.sync()).outcomes == {"updated": 1}
+
+
+async def test_disabled_and_gone_hosts_are_shown_and_not_touched(stage: Stage) -> None:
+    play = await served(stage)
+    await stage.catalog.hosts.disable(play.application, "prod", ["h1"], "ada", "memory")
+    await play.apply(hosts=["h1", "h2", "h3"])
+    play.script.runs.clear()
+    drift = await stage.apollo.look(play.application, "prod")
+    assert {each.host: str(each.finding) for each in drift.found} == {
+        "h1": "disabled",
+        "h2": "drifted",
+        "h3": "drifted",
+        "h4": "gone",
+    }
+    assert not drift.fine
+    assert sorted(set(play.script.looks)) == ["h2", "h3"]
+    assert (await play.sync()).outcomes == {"updated": 2}
+    assert (await stage.apollo.look(play.application, "prod")).fine
+
+
+async def test_a_limit_limits_the_looks_too(stage: Stage) -> None:
+    play = await served(stage)
+    play.script.runs.clear()
+    assert (await play.sync(limit="h1 | h2")).outcomes == {"updated": 2}
+    assert sorted(set(play.script.looks)) == ["h1", "h2"]
+    with pytest.raises(Refused, match="h9"):
+        await play.look(limit="h9")
+    with pytest.raises(NotFound):
+        await stage.apollo.look(play.application, "nosuch")
+
+
+async def test_pages_go_to_the_workers_that_can_reach_the_hosts(stage: Stage) -> None:
+    """Nobody polls for ams1: its hosts are not looked at, and the others are brought."""
+    play = await stage.play(hosts=120, max_unavailable="100%")
+    await play.deploy("1.0", limit="fra1")
+    await stage.catalog.deployments.end(
+        (await stage.catalog.deployments.get(play.application, "prod", 1)).uuid,
+        DeploymentState.SUCCEEDED,
+    )
+    await play.deploy("1.0")
+    play.script.runs.clear()
+    await play.apply(own_workers=("ams1",))
+    handle = await stage.apollo.sync(play.application, "prod")
+    look = stage.client.get_workflow_handle(names.look_id(handle.workflow_id))
+    await until(lambda: _polled(look), "the looks are scheduled")
+    events = [event async for event in look.fetch_history_events()]
+    scheduled = [event.activity_task_scheduled_event_attributes for event in events]
+    queues = [each.task_queue.name for each in scheduled if each.activity_type.name == "look"]
+    assert sorted(queues) == ["apollo-hosts"] * 2 + ["apollo-hosts-ams1"] * 2
+    await look.terminate()
+
+
+async def _polled(look: Any) -> bool:
+    try:
+        return len([event async for event in look.fetch_history_events()]) >= 9
+    except Exception:
+        return False
+
+
+async def test_a_schedule_starts_it_with_plain_json(stage: Stage) -> None:
+    play = await served(stage)
+    play.script.runs["h4"] = None
+    asked = {"application": play.application, "environment": "prod", "only": "outdated"}
+    handle = await stage.client.start_workflow(
+        "Deployment", asked, id=f"raw/{play.application}", task_queue=names.CONTROL_QUEUE
+    )
+    assert (await handle.result())["outcomes"] == {"updated": 1}
+    assert failures([event async for event in handle.fetch_history_events()]) == []
+
+
+async def test_abort_while_it_looks_changes_nothing(stage: Stage) -> None:
+    play = await served(stage)
+    play.script.runs.clear()
+    handle = await stage.apollo.sync(play.application, "prod")
+    with_stop = stage.client.get_workflow_handle(handle.workflow_id)
+    await with_stop.signal("abort")
+    result = await asyncio.wait_for(handle.result(), 30)
+    if result.label == "":  # it was heard before the hosts were known
+        assert (result.state, play.script.begun()) == ("aborted", [])
+    else:
+        assert result.state in ("aborted", "succeeded")
+
+
+async def test_a_sync_takes_nothing_back(stage: Stage) -> None:
+    """What it gave to other hosts is the environment's release, whatever fails elsewhere."""
+    play = await served(stage, on_failure="rollback")
+    play.script.runs["h1"] = play.script.runs["h2"] = None
+    play.script.fail("h2")
+    result = await play.sync()
+    assert result.state == "halted"
+    assert play.script.begun("rollback") == []
+    assert (await play.look())["h1"] == "current"
