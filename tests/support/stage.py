@@ -143,7 +143,7 @@ class Actors:
             await asyncio.sleep(script.seconds)
             await script.let_go_of(given)
             if isinstance(end, Outcome):
-                record = _record(given, end)
+                record = _record(given, end, script.runs.get(turn.host, given.running))
                 script.runs[turn.host] = None if end is Outcome.BROKEN else record.manifest
                 return record
             raise end(f"{given.host.name}: played", host=given.host.name, step="connect")
@@ -168,13 +168,13 @@ def _host(name: str) -> Host:
     return Host(name=name, location=LOCATIONS[(number - 1) % 2], address=f"10.0.0.{number % 250}")
 
 
-def _record(given: TurnInput, end: Outcome) -> TurnRecord:
+def _record(given: TurnInput, end: Outcome, before: str | None) -> TurnRecord:
     well = end in (Outcome.UPDATED, Outcome.CURRENT, Outcome.ROLLED_BACK)
     return TurnRecord(
         host=given.host.name,
         turn=given.turn,
         outcome=end,
-        manifest=given.manifest if well else given.running,
+        manifest=given.manifest if well else before,
         release=given.release if well else given.previous_release or None,
         error="" if well else "HookFailed",
         step="" if well else "start",
