@@ -55,15 +55,7 @@ async def prepare(
         return await _prepare_restart(catalog, request, revision)
     applied = await catalog.environments.get(request.application, request.environment, revision)
     previous = await catalog.deployments.current_release(request.application, request.environment)
-    version = request.release
-    if version in (None, "current"):
-        version = previous
-    if not version:
-        raise Refused(
-            f"{request.application}/{request.environment} runs no release yet",
-            hint="name one; apollo release list shows them",
-        )
-    stored = await catalog.releases.get(request.application, version)
+    stored = await catalog.releases.get(request.application, _version(request, previous))
     environment = for_sync(applied.environment) if request.only else applied.environment
     known = await catalog.hosts.states(request.application, request.environment)
     states: dict[str, HostState] = dict(known)
@@ -95,6 +87,16 @@ async def prepare(
         digests=digests,
         plan=plan,
     )
+
+
+def _version(request: DeploymentRequest, current: str | None) -> str:
+    version = current if request.release in (None, "current") else request.release
+    if not version:
+        raise Refused(
+            f"{request.application}/{request.environment} runs no release yet",
+            hint="name one; apollo release list shows them",
+        )
+    return version
 
 
 def for_sync(environment: Environment) -> Environment:

@@ -28,6 +28,7 @@ class Rolling:
         self._paused = given.paused
         self._stopped = False
         self._tried_again = False
+        self._gone: set[str] = set()
         self.unrecorded: list[TurnRecord] = []
         self.moves = 0
         """Rises with every change: what the workflow waits for."""
@@ -54,6 +55,8 @@ class Rolling:
     def end(self, record: TurnRecord) -> None:
         """A turn has ended."""
         del self._running[record.host]
+        if record.host in self._gone and record.outcome is Outcome.UNREACHABLE:
+            record = skipped(record.host, record.turn)
         self._ended[record.host] = record
         self.unrecorded.append(record)
         self.moves += 1
@@ -63,6 +66,8 @@ class Rolling:
 
         One in its turn ends its turn.
         """
+        hosts = list(hosts)
+        self._gone.update(hosts)
         left = [self._left(name) for name in hosts if name in self._turns]
         records = [record for record in left if record]
         for record in records:

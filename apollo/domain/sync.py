@@ -260,7 +260,8 @@ def left_for_a_person(drift: Drift, label: str) -> list[str]:
         hosts = [each for each in drift.found if each.finding is finding]
         if hosts:
             named = ", ".join(_named(each, label) for each in hosts[:NAMED])
-            more = f" and {len(hosts) - NAMED} more" if len(hosts) > NAMED else ""
+            left = drift.counts[finding] - NAMED
+            more = f" and {left} more" if left > 0 else ""
             words.append(f"{_WORDS[finding]}: {named}{more}")
     return words
 

@@ -109,7 +109,7 @@ async def test_a_restart_under_traffic_loses_no_request(show: Show) -> None:
 async def test_without_a_drain_a_restart_loses_requests(show: Show) -> None:
     """The control: it is the drain that loses nothing."""
     await show.serving()
-    await show.world.apply(HALF)
+    await show.world.apply(QUICK)
     watched = await show.under_traffic(restart(show))
 
     assert watched.result.state is DeploymentState.SUCCEEDED
@@ -118,7 +118,7 @@ async def test_without_a_drain_a_restart_loses_requests(show: Show) -> None:
 
 async def test_a_restart_that_a_killed_worker_leaves_is_ended_by_the_next(show: Show) -> None:
     await show.serving()
-    await show.world.apply(f'variables: {{HOOK_SECONDS: "1"}}\n    {QUICK}')
+    await show.world.apply(f'variables: {{HOOK_SECONDS: "0.5"}}\n    {QUICK}')
     assert (await show.world.deploy("current")).state is DeploymentState.SUCCEEDED
     running = asyncio.create_task(restart(show))
     number = 1 + len(await show.world.apollo.catalog.deployments.list("shop", "prod"))
@@ -135,6 +135,9 @@ async def test_a_restart_that_a_killed_worker_leaves_is_ended_by_the_next(show: 
     result = await running
 
     assert (result.state, result.outcomes) == (DeploymentState.SUCCEEDED, {"updated": 4})
+    stored = await show.world.apollo.catalog.deployments.get("shop", "prod", number)
+    rows = await show.world.apollo.catalog.plans.rows(stored.uuid)
+    assert any(row.record and row.record.attempts > 1 for row in rows)
     hooks_once(show, result, list(show.places), "stop", "start", "validate")
 
 
