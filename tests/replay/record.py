@@ -5,6 +5,7 @@ import json
 import tempfile
 from pathlib import Path
 
+from apollo import names
 from apollo.domain.status import Outcome
 from apollo.errors import ConnectFailed
 from apollo.settings import leave
@@ -19,6 +20,38 @@ async def record(stage: Stage) -> None:
     await superseded(stage)
     await gated(stage)
     await attached(stage)
+    await synced(stage)
+    await gone(stage)
+
+
+async def synced(stage: Stage) -> None:
+    """A sync that brings two hosts, and a restart."""
+    play = await stage.play(hosts=4, max_unavailable="100%", application="synced")
+    await play.deploy("1.0")
+    play.script.runs.update(h1=None, h2=None)
+    handle = await stage.apollo.sync(play.application, "prod", request="sync")
+    running = play.running(handle.workflow_id)
+    assert (await running.result()).outcomes == {"updated": 2}
+    await keep(running, "synced", [(1, "forward")])
+    await store("synced.look", stage, names.look_id(running.id))
+    handle = await stage.apollo.sync(play.application, "prod", request="nothing")
+    assert (await handle.result()).label == ""
+    await store("nothing-to-do.deployment", stage, handle.workflow_id)
+
+
+async def gone(stage: Stage) -> None:
+    """A restart in which a host that could not be reached left the inventory."""
+    play = await stage.play(hosts=4, application="gone", max_unreachable=0)
+    await play.deploy("1.0")
+    play.script.hold()
+    play.script.fail("h1", end=ConnectFailed)
+    handle = await stage.apollo.restart(play.application, "prod", request="restart")
+    running = play.running(handle.workflow_id)
+    await play.under_way(2)
+    await play.apply(hosts=["h2", "h3", "h4"])
+    play.script.let_go()
+    assert (await running.result()).outcomes == {"updated": 3, "skipped": 1}
+    await keep(running, "restarted", [(1, "forward")])
 
 
 async def paused_and_rolled_back(stage: Stage) -> None:
@@ -102,10 +135,14 @@ async def keep(running: Running, name: str, batches: list[tuple[int, str]]) -> N
         f"{name}.{phase}-{wave}.batch": running.batch(wave, 1, phase) for wave, phase in batches
     }
     for file, workflow_id in ids.items():
-        handle = running.play.stage.client.get_workflow_handle(workflow_id)
-        history = await handle.fetch_history()
-        kept = {"workflow_id": workflow_id, "history": json.loads(history.to_json())}
-        (HISTORIES / f"{file}.json").write_text(json.dumps(kept), encoding="utf-8")
+        await store(file, running.play.stage, workflow_id)
+
+
+async def store(file: str, stage: Stage, workflow_id: str) -> None:
+    """Store one history."""
+    history = await stage.client.get_workflow_handle(workflow_id).fetch_history()
+    kept = {"workflow_id": workflow_id, "history": json.loads(history.to_json())}
+    (HISTORIES / f"{file}.json").write_text(json.dumps(kept), encoding="utf-8")
 
 
 async def main() -> None:

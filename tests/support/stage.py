@@ -169,13 +169,14 @@ def _host(name: str) -> Host:
 
 
 def _record(given: TurnInput, end: Outcome, before: str | None) -> TurnRecord:
+    forward = given.phase == "forward"
     well = end in (Outcome.UPDATED, Outcome.CURRENT, Outcome.ROLLED_BACK)
     return TurnRecord(
         host=given.host.name,
         turn=given.turn,
         outcome=end,
         manifest=given.manifest if well else before,
-        release=given.release if well else given.previous_release or None,
+        release=(given.release if forward and well else given.previous_release) or None,
         error="" if well else "HookFailed",
         step="" if well else "start",
         message="" if well else f"{given.host.name}: start exit 3, expected 0",
