@@ -1,6 +1,7 @@
 """How an environment's hosts compare with its current release: who is asked, what it comes to."""
 
 import asyncio
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -13,7 +14,7 @@ from apollo.domain.fleet import Host
 from apollo.domain.manifest import Manifest, build_manifest
 from apollo.domain.plan import HostState
 from apollo.domain.release import Release
-from apollo.domain.status import Serving
+from apollo.domain.status import Outcome, Serving
 from apollo.domain.sync import (
     CHUNK,
     Finding,
@@ -22,13 +23,14 @@ from apollo.domain.sync import (
     JudgeInput,
     Looked,
     LookInput,
+    PastTurn,
     Sight,
     Survey,
     SurveyInput,
     Target,
     judge,
 )
-from apollo.errors import Refused
+from apollo.errors import NotFound, Refused
 from apollo.planning import limited
 from apollo.ports import LookAt, Reach
 
@@ -102,6 +104,10 @@ class SyncActivities:
         states: dict[str, HostState] = dict(await self.catalog.hosts.states(*place))
         names = [sight.host for sight in given.sights]
         past = await self.catalog.turns.since(*place, number=given.number, hosts=names)
+        for sight in given.sights:
+            if sight.turn_of:
+                turns = past.setdefault(sight.host, [])
+                turns += await self._unrecorded(sight, turns)
         hosts = {host.name: host for host in applied.environment.fleet.hosts}
         return Judged(
             found=tuple(
@@ -115,6 +121,20 @@ class SyncActivities:
                 for sight in given.sights
             )
         )
+
+    async def _unrecorded(self, sight: Sight, recorded: list[PastTurn]) -> list[PastTurn]:
+        """The turn that a host is in the middle of, if its end is not recorded."""
+        with suppress(NotFound):
+            stored = await self.catalog.deployments.by_uuid(sight.turn_of or "")
+            if stored.number not in [turn.number for turn in recorded]:
+                return [
+                    PastTurn(
+                        host=sight.host,
+                        outcome=Outcome.NOT_STARTED,
+                        **stored.model_dump(include={"number", "kind", "state", "release"}),
+                    )
+                ]
+        return []
 
     @staticmethod
     def _asked(

@@ -32,6 +32,7 @@ class Prepared:
     manifests: dict[str, Manifest]
     digests: dict[str, str]
     plan: Plan
+    restart: bool = False
     setups: tuple[Setup, ...] = ()
     """Of a restart: how what runs is set up."""
 
@@ -151,6 +152,7 @@ async def _prepare_restart(
         manifests={},
         digests=digests,
         plan=plan,
+        restart=True,
         setups=await _setups(
             catalog,
             request.application,

@@ -43,24 +43,27 @@ class Look:
     @workflow.run
     async def run(self, request: LookRequest = LookRequest()) -> Drift:
         """Look at the hosts by the page, and judge what was seen by the chunk."""
-        given = SurveyInput(**request.model_dump())
-        drift = Drift()
+        drift = request.so_far or Drift()
         while True:
+            given = SurveyInput(**request.model_dump(exclude={"so_far"}))
             survey = await workflow.execute_activity_method(
-                SyncActivities.survey, given, **quick(f"hosts from {given.first} on")
+                SyncActivities.survey, given, **quick(f"hosts from {request.first} on")
             )
-            drift = drift.model_copy(
+            seen = await self._judge(request, survey)
+            drift = drift.plus([*survey.found, *seen]).model_copy(
                 update={
                     "release": survey.release,
                     "revision": survey.revision,
                     "skipped": survey.skipped,
                 }
             )
-            drift = drift.plus([*survey.found, *await self._judge(request, survey)])
             if survey.next is None:
                 return drift
-            update = {"first": survey.next, "revision": survey.revision}
-            given = given.model_copy(update=update)
+            request = request.model_copy(
+                update={"first": survey.next, "revision": survey.revision, "so_far": drift}
+            )
+            if workflow.info().is_continue_as_new_suggested():
+                workflow.continue_as_new(request)
 
     async def _judge(self, request: LookRequest, survey: Survey) -> Sequence[Found]:
         turned = pages(survey.targets, survey.own_workers)

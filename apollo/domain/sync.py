@@ -51,6 +51,8 @@ class Sight(Wire):
     """The release that `current` points to, whatever the host's state is."""
     state: str = "none"
     """The host's own word: `none`, `serving`, `changing` or `broken`."""
+    turn_of: str | None = None
+    """The uuid of the deployment whose turn has not ended on the host."""
     error: str = ""
     """Why nothing was seen: the error's type."""
     message: str = ""
@@ -310,11 +312,19 @@ class LookRequest(Wire):
     limit: str | None = None
     check: bool = True
     """Look while a deployment runs, too, and name hosts that the inventory has no more."""
+    first: int = 0
+    """Where to begin: a look at a large fleet goes on in another run."""
+    revision: int | None = None
+    so_far: Drift | None = None
 
 
-class SurveyInput(LookRequest):
+class SurveyInput(Wire):
     """Which hosts are to be looked at, from the `first` on."""
 
+    application: str
+    environment: str
+    limit: str | None = None
+    check: bool = True
     first: int = 0
     revision: int | None = None
 

@@ -51,6 +51,7 @@ def seen(name: str, answer: Answer) -> Sight:
         manifest=state.manifest_digest if serves else None,
         release=_release(answer.manifest),
         state=str(state.status),
+        turn_of=state.deployment if state.status is Status.CHANGING else None,
     )
 
 

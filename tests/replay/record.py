@@ -12,6 +12,7 @@ from apollo.settings import leave
 from tests.support.stage import Running, Stage, open_stage, until
 
 HISTORIES = Path(__file__).parent / "histories"
+HERE = Path(__file__).parents[2]
 
 
 async def record(stage: Stage) -> None:
@@ -142,7 +143,8 @@ async def store(file: str, stage: Stage, workflow_id: str) -> None:
     """Store one history."""
     history = await stage.client.get_workflow_handle(workflow_id).fetch_history()
     kept = {"workflow_id": workflow_id, "history": json.loads(history.to_json())}
-    (HISTORIES / f"{file}.json").write_text(json.dumps(kept), encoding="utf-8")
+    text = json.dumps(kept).replace(f"{HERE}/", "")  # stack traces need no paths of this machine
+    (HISTORIES / f"{file}.json").write_text(text, encoding="utf-8")
 
 
 async def main() -> None:

@@ -3,12 +3,14 @@
 from pathlib import Path
 from typing import Any
 
+from apollo.activities.sync import SyncActivities
 from apollo.catalog import Catalog
 from apollo.catalog.records import NewDeployment, StoredDeployment
 from apollo.domain.plan import PlannedHost
 from apollo.domain.rollback import RollbackTurn
 from apollo.domain.status import DeploymentState, Outcome
-from tests.support.catalogs import digest, ended, environment, shop_catalog
+from apollo.domain.sync import JudgeInput, Sight
+from tests.support.catalogs import digest, ended, environment, release, shop_catalog
 
 HOSTS = ("web1", "web2", "web3", "web4")
 
@@ -127,3 +129,29 @@ async def test_the_newest_revision_is_known_without_its_content(tmp_path: Path) 
         await catalog.environments.apply(environment(5), ["prod"], "ada")
         assert await catalog.environments.revision("shop", "prod") == 2
         assert await catalog.environments.revision("shop", "nosuch") == 0
+
+
+async def test_a_host_in_the_middle_of_a_turn_is_an_open_case(tmp_path: Path) -> None:
+    """The catalog does not know of the turn before it has ended; the host does."""
+    up = Outcome.UPDATED
+    async with shop_catalog(tmp_path) as catalog:
+        await catalog.releases.add(release("a"), "ada")
+        await deployed(catalog, "a", up, up, up, up)
+        running = await deployed(catalog, "b", state="running")
+        sights = (
+            Sight(host="web1", state="changing", turn_of=running.uuid),
+            Sight(host="web2", state="changing", turn_of="a deployment of another catalog"),
+        )
+        given = JudgeInput(
+            application="shop",
+            environment="prod",
+            release="a",
+            number=1,
+            revision=1,
+            sights=sights,
+        )
+        judged = await SyncActivities(catalog, None).judge(given)  # type: ignore[arg-type]
+    assert [(each.finding, each.number) for each in judged.found] == [
+        ("open", 2),
+        ("drifted", None),
+    ]

@@ -3,13 +3,15 @@
 import asyncio
 import contextlib
 from typing import Any
+from uuid import uuid4
 
 import pytest
-from temporalio.client import WorkflowExecutionStatus
+from temporalio.client import WorkflowExecutionStatus, WorkflowFailureError
 from temporalio.service import RPCError
 
 from apollo import names
 from apollo.domain.status import Outcome
+from apollo.domain.sync import Drift, Finding, Found, LookRequest
 from apollo.errors import ApolloError, ConnectFailed, DiskFull, NotFound, Refused
 from tests.support.stage import Play, Stage, failures, until
 
@@ -268,3 +270,29 @@ async def test_a_sync_takes_nothing_back(stage: Stage) -> None:
     assert result.state == "halted"
     assert play.script.begun("rollback") == []
     assert (await play.look())["h1"] == "current"
+
+
+async def test_a_look_at_a_large_fleet_goes_on_in_another_run(stage: Stage) -> None:
+    """As a run does that was suggested to continue as new."""
+    play = await served(stage)
+    play.script.runs["h4"] = None
+    before = Drift(counts={"new": 1}, found=(Found(host="h1", finding=Finding.NEW),))
+    given = LookRequest(
+        application=play.application, environment="prod", first=1, revision=1, so_far=before
+    )
+    drift = await stage.client.execute_workflow(
+        "Look", given, id=f"look/{play.application}", task_queue="apollo", result_type=Drift
+    )
+    assert sorted(play.script.looks) == ["h2", "h3", "h4"]
+    assert drift.counts == {"new": 1, "current": 2, "drifted": 1}
+    assert drift.bring == ("h1", "h4")
+
+
+@pytest.mark.parametrize("arguments", [(), ("nonsense",), ({},), ({}, {})], ids=str)
+async def test_a_look_started_by_hand_ends(stage: Stage, arguments: tuple[Any, ...]) -> None:
+    handle = await stage.client.start_workflow(
+        "Look", args=arguments, id=f"look/{uuid4()}", task_queue="apollo"
+    )
+    with pytest.raises(WorkflowFailureError):
+        await asyncio.wait_for(handle.result(), 30)
+    assert failures([event async for event in handle.fetch_history_events()]) == []
