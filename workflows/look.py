@@ -43,6 +43,7 @@ class Look:
     @workflow.run
     async def run(self, request: LookRequest = LookRequest()) -> Drift:
         """Look at the hosts by the page, and judge what was seen by the chunk."""
+        request = LookRequest.model_validate(request)  # it may have been given anything
         drift = request.so_far or Drift()
         while True:
             given = SurveyInput(**request.model_dump(exclude={"so_far"}))

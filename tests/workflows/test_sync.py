@@ -288,7 +288,7 @@ async def test_a_look_at_a_large_fleet_goes_on_in_another_run(stage: Stage) -> N
     assert drift.bring == ("h1", "h4")
 
 
-@pytest.mark.parametrize("arguments", [(), ("nonsense",), ({},), ({}, {})], ids=str)
+@pytest.mark.parametrize("arguments", [(), (None,), (7,), ({},), ({}, {})], ids=str)
 async def test_a_look_started_by_hand_ends(stage: Stage, arguments: tuple[Any, ...]) -> None:
     handle = await stage.client.start_workflow(
         "Look", args=arguments, id=f"look/{uuid4()}", task_queue="apollo"
