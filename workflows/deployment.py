@@ -80,7 +80,7 @@ class Deployment(Controlled):
         return work.result()
 
     async def _deploy(self) -> DeploymentResult:
-        if isinstance(self._request, DeploymentRequest) and self._request.only:
+        if getattr(self._request, "only", None):  # the request may be anything
             if refusal := self._request.refusal():
                 raise ApplicationError(refusal, type="Refused", non_retryable=True)
             self._drift = await look_first(self._request)

@@ -3,7 +3,7 @@
 import pytest
 
 from apollo.domain.status import Outcome
-from apollo.errors import NothingRuns, Refused
+from apollo.errors import Refused
 from tests.support.stage import Stage
 
 
@@ -76,32 +76,6 @@ async def test_rollback_ends_it_at_the_next_host_boundary(stage: Stage) -> None:
     assert result.detail.endswith("a restart has nothing to take back")
     assert result.outcomes == {"updated": 2, "not_started": 2}
     assert play.script.begun() == begun
-
-
-async def test_a_host_with_nothing_to_restart_is_unreachable(stage: Stage) -> None:
-    play = await stage.play(hosts=4, max_unreachable=1, max_unavailable="100%")
-    await play.deploy("1.0")
-    play.script.ends["h1"] = [NothingRuns]
-    result = await play.restart()
-    assert (result.state, result.errors) == ("partial", {"NothingRuns": 1})
-
-
-async def test_a_later_rollback_does_not_take_a_restart_for_good(stage: Stage) -> None:
-    """What a restart found on a host was not proven by it."""
-    play = await stage.play(hosts=2, max_failures=0, on_failure="halt")
-    await play.deploy("1.0")
-    good = dict(play.script.runs)
-    play.script.fail("h2")
-    assert (await play.deploy("2.0")).state == "halted"
-    del play.script.ends["h2"]
-    assert (await play.restart()).state == "succeeded"
-    running = await play.start("3.0")
-    assert (await running.result()).state == "succeeded"
-    number = (await running.stored()).number
-    found = await stage.catalog.turns.last_good(
-        play.application, "prod", before=number, hosts=["h1", "h2"]
-    )
-    assert {host: last.manifest for host, last in found.items()} == good
 
 
 async def test_what_makes_no_sense_is_refused(stage: Stage) -> None:
