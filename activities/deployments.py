@@ -30,6 +30,7 @@ from apollo.domain.rollout import (
     LeaseInput,
     Opened,
     OpenInput,
+    Recorded,
     RecordInput,
     RollbackPlan,
     StateInput,
@@ -39,7 +40,7 @@ from apollo.domain.rollout import (
 )
 from apollo.domain.setup import Setup
 from apollo.domain.status import DeploymentState, Outcome, Serving
-from apollo.domain.turn import longest_turn
+from apollo.domain.turn import longest_turn, skipped
 from apollo.domain.windows import change_text, standing
 from apollo.errors import ApolloError, Refused, Unavailable
 from apollo.planning import Prepared, prepare
@@ -106,7 +107,8 @@ class DeploymentActivities:
         request = given.request
         if known:  # an attempt before this one had got as far as the number
             request = request.model_copy(update={"release": known.release})
-        prepared = await prepare(self.catalog, request, known.revision if known else None)
+        revision = known.revision if known else given.revision
+        prepared = await prepare(self.catalog, request, revision, given.hosts)
         for manifest in {m.digest: m for m in prepared.manifests.values()}.values():
             await self.store.put_bytes(manifest.canonical())
         stored = known or await self._number(given, prepared)
@@ -167,11 +169,13 @@ class DeploymentActivities:
         states: dict[str, HostState] = dict(await self.catalog.hosts.states(*place))
         keys = await self.catalog.keys.lines(*place)
         rows = await self.catalog.plans.batch(load.deployment, load.phase, load.wave, load.batch)
+        gone = await self._gone(stored)
+        rows = await self._skip(load, rows, gone)
         release = (await self.catalog.releases.get(stored.application, stored.release)).release
         turns = _turns(applied.environment, release.setup, rows, states, keys)
         return BatchHosts(
             turns=turns,
-            out=_out_elsewhere(applied.environment, turns, states),
+            out=_out_elsewhere(applied.environment, turns, states, gone),
             owner=f"{await self.catalog.uuid()}/{stored.application}/{stored.environment}",
             label=stored.label,
             application=stored.application,
@@ -181,13 +185,43 @@ class DeploymentActivities:
             first_use=applied.environment.first_use,
             balancer=applied.environment.balancer,
             redeploy=bool(stored.request.get("redeploy")),
+            restart=stored.kind == "restart",
         )
+
+    async def _skip(
+        self, load: BatchLoad, rows: list[HostRow], gone: frozenset[str]
+    ) -> list[HostRow]:
+        """The rows without hosts that have left the inventory and had no turn: they are skipped."""
+        left = [row for row in rows if row.outcome is None and row.host in gone]
+        records = [skipped(row.host, row.next_turn) for row in left]
+        await self.catalog.turns.record(load.deployment, load.phase, records)
+        return [row for row in rows if row not in left]
+
+    async def _gone(self, stored: StoredDeployment) -> frozenset[str]:
+        """Hosts of the deployment's fleet that the newest inventory does not have."""
+        place = stored.application, stored.environment
+        if await self.catalog.environments.revision(*place) == stored.revision:
+            return frozenset()
+        newest = await self.catalog.environments.get(*place)
+        planned = await self.catalog.environments.get(*place, stored.revision)
+        names = {host.name for host in planned.environment.fleet.hosts}
+        return frozenset(names - {host.name for host in newest.environment.fleet.hosts})
 
     @activity.defn
     @explained
-    async def record(self, given: RecordInput) -> None:
-        """Write how hosts ended."""
+    async def record(self, given: RecordInput) -> Recorded | None:
+        """Write how hosts ended, and tell of hosts of the batch that have left the inventory."""
         await self.catalog.turns.record(given.deployment, given.phase, given.records)
+        gone = await self._gone(await self.catalog.deployments.by_uuid(given.deployment))
+        if not gone:
+            return Recorded()
+        rows = await self.catalog.plans.batch(
+            given.deployment, given.phase, given.wave, given.batch
+        )
+        waiting = (None, Outcome.UNREACHABLE)
+        return Recorded(
+            gone=tuple(row.host for row in rows if row.outcome in waiting and row.host in gone)
+        )
 
     @activity.defn
     @explained
@@ -272,7 +306,7 @@ class DeploymentActivities:
 
     async def _audit_start(self, stored: StoredDeployment, request: DeploymentRequest) -> None:
         """Who asked for it, who opened its gates beforehand, and why."""
-        words = [("deploy", request.by, request.reason)]
+        words: list[tuple[str, str, str]] = [(request.kind, request.by, request.reason)]
         if request.approved:
             words.append(("approve", request.approved, "approved before it started"))
         if request.overrides:
@@ -285,7 +319,7 @@ class DeploymentActivities:
                 environment=request.environment,
                 deployment=stored.uuid,
                 reason=reason,
-                control="deploy" if action == "deploy" else f"{action} at the start",
+                control=action if action == request.kind else f"{action} at the start",
             )
 
     async def _number(self, given: OpenInput, prepared: Prepared) -> StoredDeployment:
@@ -299,7 +333,8 @@ class DeploymentActivities:
                 release=prepared.release.version,
                 previous_release=prepared.previous_release,
                 revision=prepared.revision,
-                whole_fleet=request.limit is None,
+                kind=request.kind,
+                whole_fleet=request.kind == "deploy" and request.limit is None,
                 by=request.by,
                 reason=request.reason,
                 request=request.model_dump(mode="json"),
@@ -313,6 +348,7 @@ def _opened(
     plan, strategy = prepared.plan, prepared.environment.strategy
     balancer, gated = prepared.environment.balancer, not request.overrides
     limits = [longest_turn(m, balancer) for m in prepared.manifests.values()]
+    limits += [longest_turn(setup, balancer) for setup in prepared.setups]
     return Opened(
         deployment=stored.uuid,
         number=stored.number,
@@ -398,10 +434,13 @@ def _balanced(host: Host, setup: Setup) -> bool:
 
 
 def _out_elsewhere(
-    environment: Environment, turns: tuple[HostTurn, ...], states: dict[str, HostState]
+    environment: Environment,
+    turns: tuple[HostTurn, ...],
+    states: dict[str, HostState],
+    gone: frozenset[str],
 ) -> dict[str, int]:
-    """Hosts that do not serve and are none of these, by location."""
-    here = {turn.host.name for turn in turns}
+    """Hosts that do not serve and are none of these, by location; nobody misses those gone."""
+    here = {turn.host.name for turn in turns} | gone
     out: dict[str, int] = {}
     for host in environment.fleet.hosts:
         if host.name not in here and states.get(host.name, HostState()).out:

@@ -11,7 +11,7 @@ ApolloError
 ├── Abandoned             a deployment whose workflow was ended from outside
 └── TurnError             a host's turn; has host and step
     ├── ConnectFailed, HostKeyUnknown, HostKeyChanged, AuthFailed, NoShell
-    ├── HostBusy, Fenced, ForeignRoot, RootNotWritable, DiskFull
+    ├── HostBusy, Fenced, ForeignRoot, RootNotWritable, DiskFull, NothingRuns
     ├── DigestMismatch, SecretUnavailable
     ├── HookFailed, HookTimedOut, HookLost, NotHealthy
     └── BalancerFailed
@@ -155,6 +155,12 @@ class RootNotWritable(TurnError):
 
 class DiskFull(TurnError):
     """The host has no room."""
+
+    unreachable = True
+
+
+class NothingRuns(TurnError):
+    """The host has nothing that could be restarted."""
 
     unreachable = True
 

@@ -31,6 +31,11 @@ def batch_id(deployment: str, phase: str, wave: int, batch: int) -> str:
     return f"{deployment}/{phase}/{wave}/batch/{batch}"
 
 
+def look_id(asked_by: str) -> str:
+    """The workflow id of a look at hosts, by whoever asks for it."""
+    return f"{asked_by}/look"
+
+
 def promotion_id(application: str, release: str) -> str:
     """The workflow id of a promotion."""
     return f"promotion/{application}/{release}"

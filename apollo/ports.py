@@ -5,7 +5,9 @@ from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any, Protocol, Self
 
+from apollo.domain.fleet import Host
 from apollo.domain.manifest import Manifest
+from apollo.domain.sync import Sight
 from apollo.domain.turn import TurnInput, TurnRecord
 
 
@@ -43,11 +45,25 @@ class HostSession(Protocol):
     ) -> None: ...
 
 
+@dataclass(frozen=True)
+class Reach:
+    """What a connection needs to know of a host, where it has no turn."""
+
+    host: Host
+    host_keys: tuple[str, ...]
+    first_use: bool
+    application: str
+    environment: str
+
+
+Reachable = TurnInput | Reach
+
+
 class Hosts(Protocol):
     """Opens connections to hosts."""
 
-    def connect(self, turn: TurnInput) -> HostSession:
-        """A session with the turn's host, connected when it is entered.
+    def connect(self, host: Reachable) -> HostSession:
+        """A session with a host, connected when it is entered.
 
         Raises:
             TurnError: ConnectFailed, HostKeyUnknown, HostKeyChanged or AuthFailed, when entered.
@@ -97,3 +113,10 @@ class RunTurn(Protocol):
         Raises:
             TurnError: The attempt could not go on.
         """
+
+
+class LookAt(Protocol):
+    """Looks at hosts and changes nothing."""
+
+    async def __call__(self, host: Reachable, root: str) -> Sight:
+        """What serves from that root on the host, as the host itself says; never raises."""

@@ -18,8 +18,10 @@ from apollo.activities.deployments import DeploymentActivities
 from apollo.activities.hosts import HostActivities
 from apollo.activities.notifications import NotificationActivities
 from apollo.activities.promotions import PromotionActivities
+from apollo.activities.sync import LookActivities, SyncActivities
 from apollo.balancers import build_balancer
 from apollo.cluster import ensure_search_attributes, usable
+from apollo.hosts.look import Looker
 from apollo.hosts.secrets import ReferenceSecrets
 from apollo.hosts.session import SshHosts
 from apollo.hosts.turn import TurnRunner
@@ -31,11 +33,12 @@ from apollo.webhooks import post
 from apollo.wiring import StoredManifests, connect_temporal, open_catalog, open_store
 from apollo.workflows.batch import Batch
 from apollo.workflows.deployment import Deployment
+from apollo.workflows.look import Look
 from apollo.workflows.notification import Notification
 from apollo.workflows.promotion import Promotion
 
 Role = Literal["control", "hosts", "all"]
-WORKFLOWS = (Deployment, Batch, Promotion, Notification)
+WORKFLOWS = (Deployment, Batch, Promotion, Notification, Look)
 
 
 async def run_worker(settings: Settings, role: Role = "all", locations: Sequence[str] = ()) -> None:
@@ -69,15 +72,18 @@ async def running(
             notifications = NotificationActivities(
                 catalog, _secrets(settings), partial(temporal_link, settings), post
             )
-            offered = (control, promotions, notifications)
+            offered = (control, promotions, SyncActivities(catalog, client), notifications)
             await stack.enter_async_context(_control_worker(client, settings, *offered))
         if role in ("hosts", "all"):
-            turns = HostActivities(_runner(settings))
+            runner = _runner(settings)
+            turns, looks = HostActivities(runner), LookActivities(Looker(runner.hosts))
             queues = [f"{names.HOSTS_QUEUE}-{location}" for location in locations]
             if role == "all" or not queues:
                 queues.append(names.HOSTS_QUEUE)
             for queue in queues:
-                await stack.enter_async_context(_hosts_worker(client, turns, queue, settings))
+                await stack.enter_async_context(
+                    _hosts_worker(client, settings, queue, turns, looks)
+                )
         yield
 
 
@@ -100,11 +106,11 @@ def _control_worker(client: Client, settings: Settings, *offered: object) -> Wor
     )
 
 
-def _hosts_worker(client: Client, turns: HostActivities, queue: str, settings: Settings) -> Worker:
+def _hosts_worker(client: Client, settings: Settings, queue: str, *offered: object) -> Worker:
     return Worker(
         client,
         task_queue=queue,
-        activities=activities_of(turns),
+        activities=activities_of(*offered),
         identity=_identity(queue),
         max_concurrent_activities=settings.slots,
         activity_task_poller_behavior=PollerBehaviorAutoscaling(maximum=20),

@@ -44,6 +44,7 @@ class Batch:
         self._rolling = Rolling(given, (), {})
         self._controls: list[BatchControl] = []
         self._closing = False
+        self._vanished = 0
 
     @workflow.run
     async def run(self, given: BatchInput) -> BatchResult:
@@ -75,7 +76,19 @@ class Batch:
         self._rolling = rolling = Rolling(self._given, hosts.turns, hosts.out)
         for word in self._controls:
             rolling.control(word)
-        recorder = asyncio.create_task(self._record())
+        while True:
+            vanished = self._vanished
+            recorder = asyncio.create_task(self._record())
+            await self._roll(hosts)
+            self._closing = True
+            await recorder
+            if self._vanished == vanished:
+                return rolling.result()
+            self._closing = False  # what was written last told of hosts that nobody waits for
+
+    async def _roll(self, hosts: BatchHosts) -> None:
+        """Give turns until nothing more may or can begin."""
+        rolling = self._rolling
         tasks: list[asyncio.Task[None]] = []
         while True:
             seen = rolling.moves
@@ -84,9 +97,6 @@ class Batch:
                 break
             await workflow.wait_condition(lambda seen=seen: rolling.moves != seen)  # type: ignore[misc]
             tasks = [task for task in tasks if not _ended(task)]
-        self._closing = True
-        await recorder
-        return rolling.result()
 
     async def _turn(self, hosts: BatchHosts, turn: HostTurn) -> None:
         given = hosts.turn(self._given.load, turn)
@@ -119,11 +129,19 @@ class Batch:
 
     async def _write(self, records: tuple[TurnRecord, ...]) -> None:
         load = self._given.load
-        await workflow.execute_activity_method(
+        told = await workflow.execute_activity_method(
             DeploymentActivities.record,
-            RecordInput(deployment=load.deployment, phase=load.phase, records=records),
+            RecordInput(
+                deployment=load.deployment,
+                phase=load.phase,
+                records=records,
+                wave=load.wave,
+                batch=load.batch,
+            ),
             **quick(f"record {len(records)} hosts"),
         )
+        if told and self._rolling.gone(told.gone):  # an older worker says nothing
+            self._vanished += 1
         if parent := workflow.info().parent:
             handle = workflow.get_external_workflow_handle(parent.workflow_id)
             with contextlib.suppress(ApplicationError):  # the deployment may just have ended

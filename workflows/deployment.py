@@ -34,9 +34,11 @@ with workflow.unsafe.imports_passed_through():
         WaveOutline,
     )
     from apollo.domain.status import DeploymentState
+    from apollo.domain.sync import Drift, left_for_a_person, summary
     from apollo.workflows.batch import Batch
     from apollo.workflows.controlled import Controlled
     from apollo.workflows.inputs import one_input
+    from apollo.workflows.look import look_first
     from apollo.workflows.options import quick, waiting
     from apollo.workflows.windows import Watch
 
@@ -65,6 +67,7 @@ class Deployment(Controlled):
         self._unreachable = 0
         self._unreachable_accepted = 0
         self._watch: Watch | None = None
+        self._drift: Drift | None = None
 
     @workflow.run
     async def run(self, request: DeploymentRequest = DeploymentRequest()) -> DeploymentResult:
@@ -79,6 +82,12 @@ class Deployment(Controlled):
         return work.result()
 
     async def _deploy(self) -> DeploymentResult:
+        if getattr(self._request, "only", None):  # the request may be anything
+            if refusal := self._request.refusal():
+                raise ApplicationError(refusal, type="Refused", non_retryable=True)
+            self._drift = await look_first(self._request)
+            if self.controls.stop or not self._drift.bring:
+                return self._nothing_to_do(self._drift)
         await self._open()
         courier = asyncio.create_task(self.carry_words())
         ending, detail = await _until_end(self._forward())
@@ -95,7 +104,7 @@ class Deployment(Controlled):
                 deployment=self.opened.deployment,
                 workflow_id=workflow.info().workflow_id,
                 ending=ending,
-                detail=detail,
+                detail=self._with_those_left(detail),
             ),
             **quick(ending),
         )
@@ -111,6 +120,8 @@ class Deployment(Controlled):
                 request=self._request,
                 workflow_id=info.workflow_id,
                 run_id=info.first_execution_run_id,
+                hosts=self._drift.bring if self._drift else (),
+                revision=self._drift.revision if self._drift else None,
             ),
             **quick("validate, number, plan"),
         )
@@ -122,6 +133,30 @@ class Deployment(Controlled):
             names.HOSTS.value_set(self.opened.hosts),
         ]
         workflow.upsert_search_attributes(updates)
+
+    def _nothing_to_do(self, drift: Drift) -> DeploymentResult:
+        """A sync that has no host to bring takes no number."""
+        request = self._request
+        detail = summary(drift, f"{request.application}/{request.environment}")
+        state = DeploymentState.SUCCEEDED
+        if self.controls.stop:
+            detail, state = self.controls.detail, DeploymentState.ABORTED
+        workflow.set_current_details(detail)
+        updates: list[SearchAttributeUpdate[Any]] = [
+            names.APPLICATION.value_set(request.application),
+            names.ENVIRONMENT.value_set(request.environment),
+            names.RELEASE.value_set(drift.release),
+            names.STATE.value_set(str(state)),
+        ]
+        workflow.upsert_search_attributes(updates)
+        return DeploymentResult(label="", state=state, release=drift.release, detail=detail)
+
+    def _with_those_left(self, detail: str) -> str:
+        """What a sync leaves for a person is said in its end."""
+        if self._drift is None:
+            return detail
+        label = f"{self._request.application}/{self._request.environment}"
+        return "; ".join([*([detail] if detail else []), *left_for_a_person(self._drift, label)])
 
     async def _forward(self) -> Ending:
         if self.opened.approval:
@@ -267,6 +302,8 @@ class Deployment(Controlled):
         if stop == "rollback":
             if not self._granted_ms:
                 raise Ended("aborted", f"{detail}; nothing had been changed")
+            if self._request.restart:
+                raise Ended("aborted", f"{detail}; a restart has nothing to take back")
             raise Ended("rolled_back", detail)
 
     async def _pass_gate(self, gate: str) -> None:

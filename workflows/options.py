@@ -7,6 +7,7 @@ from temporalio.workflow import ActivityCancellationType, ActivityConfig
 
 from apollo import names
 from apollo.domain.rollout import BatchInput
+from apollo.domain.sync import Page
 from apollo.domain.turn import TurnInput
 
 LEASE_HEARTBEAT = timedelta(seconds=10)
@@ -47,6 +48,17 @@ def delivering(summary: str) -> ActivityConfig:
         retry_policy=RetryPolicy(
             initial_interval=timedelta(seconds=1), maximum_interval=timedelta(minutes=10)
         ),
+    )
+
+
+def looking(page: Page) -> ActivityConfig:
+    """A look at a page of hosts; what nobody does within minutes is not done."""
+    return ActivityConfig(
+        summary=f"{len(page.targets)} hosts{f' in {page.location}' if page.location else ''}",
+        task_queue=f"{names.HOSTS_QUEUE}-{page.location}" if page.location else names.HOSTS_QUEUE,
+        schedule_to_close_timeout=timedelta(minutes=5),
+        heartbeat_timeout=CONTROL_HEARTBEAT,
+        retry_policy=RetryPolicy(maximum_interval=timedelta(seconds=10)),
     )
 
 

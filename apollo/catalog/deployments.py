@@ -131,11 +131,16 @@ class Deployments:
 
     async def current_release(self, application: str, environment: str) -> str | None:
         """The release of the last deployment of the whole fleet that succeeded, or in part."""
+        found = await self.current(application, environment)
+        return found.release if found else None
+
+    async def current(self, application: str, environment: str) -> StoredDeployment | None:
+        """The last deployment of the whole fleet that succeeded, or in part."""
         query = _of(application, environment).where(
             _ROWS.c.state.in_(_WITH_A_RELEASE), _ROWS.c.whole_fleet.is_(True)
         )
         newest = await self._all(query.order_by(_ROWS.c.number.desc()).limit(1))
-        return newest[0].release if newest else None
+        return newest[0] if newest else None
 
     async def _all(self, query: Select[Any]) -> list[StoredDeployment]:
         async with self._database.read() as connection:

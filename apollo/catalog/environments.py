@@ -136,6 +136,14 @@ class Environments:
             hint=f"it was first applied at {first.applied_at:%Y-%m-%dT%H:%M:%SZ}",
         )
 
+    async def revision(self, application: str, name: str) -> int:
+        """The newest revision; 0 where the environment was never applied."""
+        query = select(_HEAD.c.revision).where(
+            _HEAD.c.application == application, _HEAD.c.name == name
+        )
+        async with self._database.read() as connection:
+            return (await connection.execute(query)).scalar_one_or_none() or 0
+
     async def list(self, application: str | None = None) -> list[AppliedEnvironment]:
         """All environments as they are, or those of an application."""
         query = _applied().where(_REVISIONS.c.revision == _HEAD.c.revision)

@@ -16,6 +16,7 @@ from apollo.catalog.plans import rows_of
 from apollo.catalog.records import HostEnd, LastGood, final_outcome
 from apollo.domain.rollout import Phase
 from apollo.domain.status import DeploymentState, Outcome
+from apollo.domain.sync import PastTurn
 from apollo.domain.turn import TurnRecord
 from apollo.errors import NotFound
 
@@ -23,6 +24,7 @@ _ROWS = tables.deployment_hosts
 _DEPLOYMENTS = tables.deployments
 _BEGAN = bindparam("new_began", type_=_ROWS.c.started_at.type)
 _GOOD = [outcome for outcome in Outcome if outcome.good]
+_NO_TURN = (Outcome.SKIPPED, Outcome.NOT_STARTED)
 
 
 class Turns:
@@ -72,6 +74,25 @@ class Turns:
         """How many hosts came out with which error."""
         return dict(Counter(end.error for end in await self.ends(deployment) if end.error))
 
+    async def since(
+        self, application: str, environment: str, *, number: int, hosts: Collection[str]
+    ) -> dict[str, list[PastTurn]]:
+        """The turns that hosts have had from this deployment on, the oldest first.
+
+        Both phases of a deployment are taken together; hosts without a turn are missing.
+        """
+        found: dict[str, list[PastTurn]] = {}
+        async with self._database.read() as connection:
+            for names in chunks(sorted(set(hosts))):
+                query = _since(application, environment, number, names)
+                rows = (await connection.execute(query)).mappings().all()
+                back = {(r["host"], r["number"]): r for r in rows if r["phase"] == "rollback"}
+                for row in rows:
+                    if row["phase"] == "forward":
+                        turn = _past(row, back.get((row["host"], row["number"])))
+                        found.setdefault(row["host"], []).extend([turn] if turn else [])
+        return found
+
     async def last_good(
         self,
         application: str,
@@ -92,6 +113,7 @@ class Turns:
             _DEPLOYMENTS.c.application == application,
             _DEPLOYMENTS.c.environment == environment,
             _DEPLOYMENTS.c.state == DeploymentState.SUCCEEDED,
+            _DEPLOYMENTS.c.kind != "restart",  # it says nothing about what it restarts
             _DEPLOYMENTS.c.number < before,
         )
         found: dict[str, LastGood] = {}
@@ -197,6 +219,41 @@ def _good(*where: Any) -> Select[Any]:
         )
         .join(_DEPLOYMENTS, _DEPLOYMENTS.c.uuid == _ROWS.c.deployment)
         .where(*where, _ROWS.c.phase == "forward", _ROWS.c.outcome.in_(_GOOD))
+    )
+
+
+def _since(application: str, environment: str, number: int, hosts: Sequence[str]) -> Select[Any]:
+    columns = ("phase", "host", "outcome", "manifest", "ran", "error", "check_only")
+    return (
+        select(
+            *(_ROWS.c[name] for name in columns),
+            *(_DEPLOYMENTS.c[name] for name in ("number", "kind", "state", "release")),
+        )
+        .join(_DEPLOYMENTS, _DEPLOYMENTS.c.uuid == _ROWS.c.deployment)
+        .where(
+            _DEPLOYMENTS.c.application == application,
+            _DEPLOYMENTS.c.environment == environment,
+            _DEPLOYMENTS.c.number >= number,
+            _ROWS.c.host.in_(hosts),
+        )
+        .order_by(_DEPLOYMENTS.c.number, _ROWS.c.phase)
+    )
+
+
+def _past(forward: RowMapping, back: RowMapping | None) -> PastTurn | None:
+    """What a host's turns in one deployment come to; none if it has had none."""
+    decides = forward
+    if back is not None and back["outcome"] not in (None, *_NO_TURN):
+        well = back["outcome"] in (Outcome.ROLLED_BACK, *_GOOD)
+        decides = forward if well and back["check_only"] else back
+    if decides["outcome"] in (None, *_NO_TURN):
+        return None
+    return PastTurn(
+        **{name: decides[name] for name in ("host", "number", "kind", "state", "release")},
+        outcome=decides["outcome"],
+        wanted=decides["manifest"],
+        ran=decides["ran"],
+        error=decides["error"],
     )
 
 

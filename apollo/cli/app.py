@@ -74,6 +74,19 @@ COMMANDS = (
         "release. Ctrl-C detaches; the deployment goes on.",
     ),
     Command(
+        "restart",
+        "restart:restart",
+        DEPLOY,
+        "Stop and start what each host runs; no release changes.",
+    ),
+    Command(
+        "sync",
+        "sync:sync",
+        DEPLOY,
+        "Bring the current release to hosts that are new, missed it, or run it no longer.\n\n"
+        "With --check it only shows them: exit code 0 when every host runs it, else 6.",
+    ),
+    Command(
         "promote",
         "promote:promote",
         DEPLOY,

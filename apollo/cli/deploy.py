@@ -87,7 +87,7 @@ async def deploy(
             reason=reason,
         )
         if detach:
-            return await _leave(handle, place, json)
+            return await leave(handle, place, json)
         return await follow(handle, place, json=json)
 
 
@@ -159,7 +159,8 @@ async def _agree(apollo: Apollo, wish: _Wish, version: str) -> None:
         raise Refused("nothing was deployed")
 
 
-async def _leave(handle: DeploymentHandle, place: Place, json: bool) -> int:
+async def leave(handle: DeploymentHandle, place: Place, json: bool) -> int:
+    """Say what was started, and how to come back."""
     status = await opened(handle)
     label = status.deployment.label if status else handle.workflow_id
     link = temporal_link(handle.apollo.settings, handle.workflow_id)

@@ -14,7 +14,7 @@ from apollo.cli.places import Place
 from apollo.cli.render.changes import change_json, render_changes
 from apollo.cli.render.live import Live
 from apollo.cli.render.summary import next_steps, render_summary
-from apollo.cli.render.terminal import console, show, talk
+from apollo.cli.render.terminal import console, show, show_json, talk
 from apollo.client import DeploymentHandle, Status
 
 _PATIENCE = 5.0
@@ -41,10 +41,21 @@ async def follow(
         ways = f"Back: apollo watch {place.word}   Stop: apollo abort {place.word}"
         talk(f"Detached. {seen.label} goes on. {ways}")
         return DETACHED
-    assert seen.status
+    if seen.status is None:
+        return await _nothing_to_do(handle, json=json)
     if not json:
         conclude(handle, seen.status, place)
     return exit_code(seen.status.deployment.state)
+
+
+async def _nothing_to_do(handle: DeploymentHandle, *, json: bool) -> int:
+    """What a sync says that has found nothing to do: it has no number."""
+    result = await handle.result()
+    if json:
+        show_json({**result.model_dump(mode="json"), "exit_code": exit_code(result.state)})
+    else:
+        show([result.detail])
+    return exit_code(result.state)
 
 
 def conclude(handle: DeploymentHandle, status: Status, place: Place) -> None:

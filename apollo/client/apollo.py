@@ -1,85 +1,34 @@
-"""The client's first word: a connection to Temporal, the catalog and the store."""
+"""The client: what it starts, what it looks at, and what it makes."""
 
 import asyncio
 from collections.abc import Sequence
-from contextlib import AsyncExitStack
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from types import TracebackType
-from typing import Any, Literal, Self
-from uuid import uuid4
+from typing import Any
 
-from temporalio.client import Client
-from temporalio.common import WorkflowIDReusePolicy
-from temporalio.exceptions import WorkflowAlreadyStartedError
-from temporalio.service import RPCError
-
-from apollo import names
 from apollo.artifacts.pack import pack
-from apollo.artifacts.store import Store
-from apollo.catalog.catalog import Catalog
 from apollo.catalog.records import StoredPromotion
-from apollo.client.deployments import DeploymentHandle, Status
+from apollo.client.deployments import DeploymentHandle
 from apollo.client.looking import Looking
-from apollo.client.promotions import PromotionHandle, checked, start_promotion
-from apollo.client.requests import refuse_other
+from apollo.client.promotions import PromotionHandle, checked
 from apollo.client.schedules import Schedules
+from apollo.client.starting import Starting
 from apollo.domain.deployment import DeploymentRequest
 from apollo.domain.environment import Environment
 from apollo.domain.pipeline import Stage
-from apollo.domain.promotion import PromotionRequest
 from apollo.domain.release import Artifact, Release
 from apollo.domain.setup import Setup
-from apollo.errors import NotFound, Unavailable
+from apollo.errors import NotFound
 from apollo.planning import Prepared, prepare
-from apollo.settings import Settings
-from apollo.wiring import connect_temporal, open_catalog, open_store
-from apollo.workflows.deployment import Deployment
-
-__all__ = ["Apollo", "DeploymentHandle", "Status"]
 
 
-class Apollo(Looking):
+class Apollo(Looking, Starting):
     """A connection to Temporal, the catalog and the store.
 
     >>> async with Apollo.connect() as apollo:  # doctest: +SKIP
     ...     deployment = await apollo.deploy("shop", "prod", "1.4.2")
     ...     result = await deployment.result()
     """
-
-    def __init__(self, settings: Settings) -> None:
-        self.settings = settings
-        self.store: Store = open_store(settings)
-        self.catalog: Catalog
-        self._temporal: Client | None = None
-        self._stack = AsyncExitStack()
-
-    @classmethod
-    def connect(cls, settings: Settings | None = None) -> Self:
-        """A client as `APOLLO_*` and `TEMPORAL_*` say; Temporal is connected when it is needed."""
-        return cls(settings or Settings())
-
-    async def __aenter__(self) -> Self:
-        self.catalog = await self._stack.enter_async_context(open_catalog(self.settings))
-        return self
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        await self._stack.aclose()
-
-    async def temporal(self) -> Client:
-        """The Temporal client.
-
-        Raises:
-            Unavailable: No server answers.
-        """
-        if self._temporal is None:
-            self._temporal = await connect_temporal(self.settings)
-        return self._temporal
 
     async def apply(
         self, environment: Environment, pipeline: Sequence[Stage | str] = (), reason: str = ""
@@ -107,63 +56,13 @@ class Apollo(Looking):
         return release
 
     async def plan(
-        self, application: str, environment: str, release: str, **options: Any
+        self, application: str, environment: str, release: str | None, **options: Any
     ) -> Prepared:
         """What a deployment would do; changes nothing."""
         request = DeploymentRequest(
             application=application, environment=environment, release=release, **options
         )
         return await prepare(self.catalog, request)
-
-    async def deploy(
-        self,
-        application: str,
-        environment: str,
-        release: str | None = None,
-        *,
-        limit: str | None = None,
-        redeploy: bool = False,
-        override: str = "",
-        if_busy: Literal["refuse", "wait", "supersede"] = "refuse",
-        reason: str = "",
-        request: str | None = None,
-    ) -> DeploymentHandle:
-        """Start a deployment. The same `request` starts the same deployment only once.
-
-        `override` says why it keeps to no window and waits for no approval.
-
-        Raises:
-            Refused: The request was used by a deployment that has ended, or that asks for
-                something else; one that asks for the same and still runs is what is returned.
-            Unavailable: Temporal does not answer.
-        """
-        client = await self.temporal()
-        given = DeploymentRequest(
-            application=application,
-            environment=environment,
-            release=release,
-            limit=limit,
-            redeploy=redeploy,
-            override=override,
-            if_busy=if_busy,
-            by=self.settings.who,
-            reason=reason,
-        )
-        workflow_id = names.deployment_id(application, environment, request or str(uuid4()))
-        try:
-            await client.start_workflow(
-                Deployment.run,
-                given,
-                id=workflow_id,
-                task_queue=names.CONTROL_QUEUE,
-                id_reuse_policy=WorkflowIDReusePolicy.REJECT_DUPLICATE,
-                static_summary=f"{application}/{environment} {release or 'current'}"[:200],
-            )
-        except WorkflowAlreadyStartedError:
-            await refuse_other(client, workflow_id, given)
-        except RPCError as error:
-            raise Unavailable(f"Temporal does not start the deployment: {error}") from error
-        return DeploymentHandle(self, workflow_id)
 
     async def deployment(
         self, application: str, environment: str, number: int | None = None
@@ -183,31 +82,6 @@ class Apollo(Looking):
         if not newest:
             raise NotFound(f"{application}/{environment} has had no deployment")
         return DeploymentHandle(self, newest[0].workflow_id)
-
-    async def promote(
-        self,
-        application: str,
-        release: str | None = None,
-        *,
-        from_: str = "",
-        to: str = "",
-        reason: str = "",
-    ) -> PromotionHandle:
-        """Start taking a release along the pipeline.
-
-        Without `release` it is the newest that succeeded in `from_`, or the newest that was made,
-        and there may be nothing to do.
-
-        Raises:
-            NotFound: Nobody knows the application, the release or an environment.
-            Refused: The release is being promoted already, or may not go there.
-        """
-        request = PromotionRequest.model_validate(
-            {"application": application, "release": release, "from": from_, "to": to}
-        ).model_copy(update={"by": self.settings.who, "reason": reason})
-        client = await self.temporal()
-        workflow_id, run_id = await start_promotion(self.catalog, client, request)
-        return PromotionHandle(self.catalog, client, self.settings.who, workflow_id, run_id)
 
     async def still_run(self, stored: Sequence[StoredPromotion]) -> list[StoredPromotion]:
         """The promotions as Temporal knows them: those whose workflow is closed are `lost`.

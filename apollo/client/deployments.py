@@ -6,19 +6,16 @@ from collections.abc import AsyncIterator
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import TYPE_CHECKING
 
 from temporalio.client import WorkflowFailureError
 from temporalio.service import RPCError, RPCStatusCode
 
 from apollo.catalog.records import AuditEntry, HostRow, StoredDeployment
+from apollo.client.connection import Connection
 from apollo.client.talk import result_of, say
 from apollo.domain.deployment import Control, PaceControl
 from apollo.domain.rollout import DeploymentResult
 from apollo.errors import Abandoned, Unavailable
-
-if TYPE_CHECKING:
-    from apollo.client import Apollo
 
 LOOK_AGAIN = 0.5
 """Seconds between two looks at the catalog."""
@@ -41,7 +38,7 @@ class Status:
 class DeploymentHandle:
     """One deployment: to be watched, steered and waited for."""
 
-    apollo: "Apollo"
+    apollo: Connection
     workflow_id: str
 
     async def pause(self, reason: str = "") -> str:
@@ -94,7 +91,8 @@ class DeploymentHandle:
     async def watch(self) -> AsyncIterator[Status]:
         """Every change of the status until the deployment has ended.
 
-        While Temporal does not answer, the catalog alone is watched.
+        While Temporal does not answer, the catalog alone is watched. Nothing comes when a sync
+        found nothing to do.
 
         Raises:
             ApolloError: It could not be opened.
@@ -110,10 +108,11 @@ class DeploymentHandle:
             if status and status.deployment.state.ended:
                 return
             if status is None:
-                await self._raise_if_closed()
+                if await self._closed():
+                    return
             elif time.monotonic() - asked >= ASK_TEMPORAL:
                 with suppress(Unavailable):
-                    await self._raise_if_closed()
+                    await self._closed()
                 asked = time.monotonic()
             await asyncio.sleep(LOOK_AGAIN)
 
@@ -132,8 +131,8 @@ class DeploymentHandle:
             how = failed.cause if isinstance(failed, WorkflowFailureError) else failed
             raise await self._abandoned(str(how)) from error
 
-    async def _raise_if_closed(self) -> None:
-        """Raise when the workflow has closed and will never write how the deployment ended."""
+    async def _closed(self) -> bool:
+        """Whether the workflow has closed and written all; raise when it never will."""
         client = await self.apollo.temporal()
         handle = client.get_workflow_handle(self.workflow_id)
         try:
@@ -143,13 +142,14 @@ class DeploymentHandle:
                 raise Unavailable(f"Temporal does not answer: {error}") from error
             raise await self._abandoned("unknown to Temporal") from error
         if found.close_time is None:
-            return
+            return False
         status = await self.status()  # its last act before it closes
         if status is None:
             await self.result()
         elif not status.deployment.state.ended:
             how = found.status.name.lower().replace("_", " ") if found.status else "closed"
             raise await self._abandoned(f"{how} at {found.close_time:%Y-%m-%dT%H:%M:%SZ}")
+        return status is None
 
     async def _abandoned(self, how: str) -> Abandoned:
         stored = await self.apollo.catalog.deployments.by_workflow(self.workflow_id)

@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from datetime import datetime
 
-from apollo.catalog.catalog import Catalog
 from apollo.catalog.records import (
     AuditEntry,
     KnownHost,
@@ -11,16 +10,13 @@ from apollo.catalog.records import (
     StoredDeployment,
     StoredRelease,
 )
+from apollo.client.connection import Connection
 from apollo.domain.fleet import pick
 from apollo.errors import NotFound, Refused
-from apollo.settings import Settings
 
 
-class Looking:
+class Looking(Connection):
     """Words that the catalog alone answers; no Temporal server is needed."""
-
-    settings: Settings
-    catalog: Catalog
 
     async def history(
         self,

@@ -36,6 +36,23 @@ class DeploymentRequest(Wire):
         """Whether it keeps to no window and waits for no approval."""
         return bool(self.override.strip())
 
+    @property
+    def kind(self) -> Literal["deploy", "restart", "sync"]:
+        """What it is called in the catalog."""
+        if self.only:
+            return "sync"
+        return "restart" if self.restart else "deploy"
+
+    def refusal(self) -> str | None:
+        """Why this is no request; none if it is one."""
+        if not self.application or not self.environment:
+            return "a deployment needs an application and an environment"
+        if self.only and self.restart:
+            return "a sync brings the current release and a restart brings none: ask for one"
+        if self.kind != "deploy" and self.release not in (None, "", "current"):
+            return f"a {self.kind} brings no other release: leave {self.release!r} out"
+        return None
+
 
 class Control(Wire):
     """A word said to a running deployment: every field may be left out."""

@@ -6,7 +6,7 @@ from apollo.domain.budget import Ended
 from apollo.domain.capacity import Allowance, Turn, next_turns
 from apollo.domain.rollout import BatchControl, BatchInput, BatchResult, HostTurn, LocationCounts
 from apollo.domain.status import Outcome
-from apollo.domain.turn import TurnRecord
+from apollo.domain.turn import TurnRecord, skipped
 
 
 class Rolling:
@@ -28,6 +28,7 @@ class Rolling:
         self._paused = given.paused
         self._stopped = False
         self._tried_again: dict[str, None] = {}
+        self._gone: set[str] = set()
         self.unrecorded: list[TurnRecord] = []
         self.moves = 0
         """Rises with every change: what the workflow waits for."""
@@ -54,9 +55,35 @@ class Rolling:
     def end(self, record: TurnRecord) -> None:
         """A turn has ended."""
         del self._running[record.host]
+        if record.host in self._gone and record.outcome is Outcome.UNREACHABLE:
+            record = skipped(record.host, record.turn)
         self._ended[record.host] = record
         self.unrecorded.append(record)
         self.moves += 1
+
+    def gone(self, hosts: Iterable[str]) -> bool:
+        """Hosts have left the inventory: they have no turn, and are not missed; whether any has.
+
+        One in its turn ends its turn.
+        """
+        hosts = list(hosts)
+        self._gone.update(hosts)
+        left = [self._left(name) for name in hosts if name in self._turns]
+        records = [record for record in left if record]
+        for record in records:
+            self._pending.pop(record.host, None)
+            self._ended[record.host] = record
+            self.unrecorded.append(record)
+        self.moves += bool(records)
+        return bool(records)
+
+    def _left(self, name: str) -> TurnRecord | None:
+        if name in self._pending:
+            return skipped(name, self._turns[name].turn)
+        record = self._ended.get(name)
+        if record and record.outcome is Outcome.UNREACHABLE:
+            return skipped(name, record.turn + 1)
+        return None
 
     @property
     def finished(self) -> bool:

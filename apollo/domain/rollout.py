@@ -24,6 +24,10 @@ class OpenInput(Wire):
     request: DeploymentRequest
     workflow_id: str
     run_id: str
+    hosts: tuple[str, ...] = ()
+    """The hosts that a sync brings."""
+    revision: int | None = None
+    """The environment's revision by which they were found; none: the newest."""
 
 
 class WaveOutline(Wire):
@@ -147,6 +151,7 @@ class BatchHosts(Wire):
     first_use: bool = False
     balancer: BalancerSpec | None = None
     redeploy: bool = False
+    restart: bool = False
 
     def turn(self, load: BatchLoad, host: HostTurn) -> TurnInput:
         """The input of one host's turn."""
@@ -169,6 +174,7 @@ class BatchHosts(Wire):
             folder=self.folder,
             balancer=self.balancer if host.balanced else None,
             redeploy=self.redeploy,
+            restart=self.restart,
             running=host.running,
         )
 
@@ -230,6 +236,15 @@ class RecordInput(Wire):
     deployment: str
     phase: Phase
     records: tuple[TurnRecord, ...]
+    wave: int = 0
+    batch: int = 0
+
+
+class Recorded(Wire):
+    """What has become of other hosts of the batch meanwhile."""
+
+    gone: tuple[str, ...] = ()
+    """Hosts without an end, or unreachable, that the inventory no longer has."""
 
 
 class StateInput(Wire):

@@ -7,7 +7,7 @@ from apollo.domain.base import Wire
 from apollo.domain.environment import BalancerSpec
 from apollo.domain.fleet import Host
 from apollo.domain.manifest import Manifest
-from apollo.domain.setup import HOOKS
+from apollo.domain.setup import HOOKS, Setup
 from apollo.domain.status import Outcome
 
 CONTACT_MARGIN = timedelta(minutes=30)
@@ -43,6 +43,8 @@ class TurnInput(Wire):
     """The release's folder on the host: `<UTC time>-<version>`."""
     balancer: BalancerSpec | None = None
     redeploy: bool = False
+    restart: bool = False
+    """Stop and start what the host runs, as found there; `manifest` only tells its root."""
 
     @property
     def activity_id(self) -> str:
@@ -89,7 +91,18 @@ class TurnRecord(Wire):
     note: str = ""
 
 
-def longest_turn(manifest: Manifest, balancer: BalancerSpec | None) -> timedelta:
+def skipped(host: str, turn: int) -> TurnRecord:
+    """The end of a host that left the inventory before its turn."""
+    return TurnRecord(
+        host=host,
+        turn=turn,
+        outcome=Outcome.SKIPPED,
+        note="the inventory has it no more",
+        left="nothing was changed by this deployment",
+    )
+
+
+def longest_turn(manifest: Manifest | Setup, balancer: BalancerSpec | None) -> timedelta:
     """How long one turn may take: its hooks and checks, forward and back, waits, a margin."""
     total = CONTACT_MARGIN
     for name in HOOKS:

@@ -239,14 +239,17 @@ refuse_others() { # only this turn's runner may be at work
 
 # ---- Commands
 
-begin() { # DIGEST FOLDER ARTIFACT POLL REDEPLOY; the job on standard input
+begin() { # DIGEST FOLDER ARTIFACT POLL yes|no|restart; the job on standard input
   poll=$4
   whole_job || fail TornInput
   refuse_others
   if ! read_turn; then
     read_current
     read_state
-    if [ "$5" = no ] && [ "$status $served_digest $served" = "serving $1 $current" ] &&
+    if [ "$5" = restart ]; then
+      is_finished "$served" || fail NothingRuns
+      set -- "$digest_of" "$served" "$artifact_of" "$4"
+    elif [ "$5" = no ] && [ "$status $served_digest $served" = "serving $1 $current" ] &&
       is_finished "$current"; then
       say "same yes"
       return

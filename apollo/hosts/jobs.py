@@ -79,7 +79,7 @@ def activate_job(turn: TurnInput, new: Side, old: Side | None) -> Job:
     steps: list[Step] = []
     if old:
         steps += [*old.hook("stop", "stop", "old"), *old.silent("silent")]
-    steps += [Switch("switch", new.folder)]
+    steps += _switch(turn, "switch", new, old)
     steps += [*new.hook("start", "start", "new"), *new.hook("validate", "validate", "new")]
     return _job(turn, steps, new, old, new.env_file())
 
@@ -89,10 +89,16 @@ def revert_job(turn: TurnInput, new: Side, old: Side | None, *, started: bool) -
     steps: list[Step] = new.hook("stop", "undo-stop", "new") if started else []
     steps += [Kill("kill")]
     if old:
-        steps += [*new.silent("undo-silent"), Switch("undo-switch", old.folder)]
+        steps += [*new.silent("undo-silent"), *_switch(turn, "undo-switch", old, new)]
         steps += old.hook("start", "undo-start", "old")
         steps += old.hook("validate", "undo-validate", "old")
     return _job(turn, steps, new, old, old.env_file() if old else None)
+
+
+def _switch(turn: TurnInput, step: str, to: Side, away: Side | None) -> list[Step]:
+    """A restart leaves `current` alone, unless a turn before it left it on something else."""
+    stays = turn.restart and away is not None and away.folder == to.folder
+    return [] if stays else [Switch(step, to.folder)]
 
 
 def stop_job(turn: TurnInput, running: Side) -> Job:

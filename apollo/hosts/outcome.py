@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from apollo.domain.status import Outcome
 from apollo.domain.turn import Step, TurnInput, TurnRecord
+from apollo.errors import NothingRuns
 from apollo.hosts.answer import Answer, StepRecord
 from apollo.hosts.secrets import clean
 
@@ -45,6 +46,18 @@ def unhealthy(turn: TurnInput, step: str, found: str) -> Failure:
     return Failure("NotHealthy", "verify", text)
 
 
+def nothing_runs(turn: TurnInput) -> NothingRuns:
+    """The release that served last has lost its manifest."""
+    host = turn.host.name
+    return NothingRuns(
+        f"{host}: the release that served last has no manifest any more",
+        host=host,
+        step="begin",
+        left="nothing was changed on the host",
+        hint=f"apollo deploy {turn.application}/{turn.environment} current --limit {host}",
+    )
+
+
 def updated(turn: TurnInput, answer: Answer) -> TurnRecord:
     """The host runs the manifest, and serves."""
     outcome = Outcome.ROLLED_BACK if turn.phase == "rollback" else Outcome.UPDATED
@@ -60,12 +73,13 @@ def current(turn: TurnInput, answer: Answer) -> TurnRecord:
 def reverted(turn: TurnInput, answer: Answer, failure: Failure | None) -> TurnRecord:
     """The host serves what it served before the turn."""
     before = turn.previous_release or "what it served before"
+    how = "started once more" if turn.restart else "put back"
     return _record(
         turn,
         answer,
         Outcome.REVERTED,
         failure,
-        left=f"the host was put back and serves {before}",
+        left=f"the host was {how} and serves {before}",
         hint=f"apollo show {turn.label}",
     )
 
@@ -101,7 +115,8 @@ def broken(
     else:
         left = "the host is out of service: putting it back failed too"
     name = f"{turn.application}/{turn.environment}"
-    hint = f"mend the host, then: apollo deploy {name} --limit {turn.host.name}"
+    again = f"restart {name}" if turn.restart else f"deploy {name} {turn.release}"
+    hint = f"mend the host, then: apollo {again} --limit {turn.host.name}"
     return _record(turn, answer, Outcome.BROKEN, failure, left=left, hint=hint)
 
 

@@ -12,6 +12,7 @@ from apollo.errors import (
     ForeignRoot,
     HostBusy,
     NoShell,
+    NothingRuns,
     RootNotWritable,
     TurnError,
 )
@@ -50,6 +51,10 @@ class HostRoot:
             "begin",
         )
 
+    async def restart(self) -> Answer:
+        """Open the turn for what served last."""
+        return await self._ask(lambda: script.restart(self.caller), "begin")
+
     async def put(self, sha256: str, artifact: bytes) -> Answer:
         """Bring the artifact."""
         return await self._ask(lambda: script.put(self.caller, sha256, artifact), "stage")
@@ -86,32 +91,10 @@ class HostRoot:
 
     async def _answer(self, command: RemoteCommand, step: str) -> Answer:
         output = await self.session.run(command.line, command.stdin)
-        try:
-            answer = parse(command.nonce, output)
-        except Truncated as error:
-            raise self._no_answer(output, step, error) from error
+        answer = read_answer(command, output, self.turn.host.name, step)
         if answer.error:
             raise self._refused(answer.error, step)
         return answer
-
-    def _no_answer(self, output: bytes, step: str, error: Truncated) -> TurnError:
-        name = self.turn.host.name
-        if b"<<<apollo:" in output:
-            return ContactLost(
-                f"{name}: {error}",
-                host=name,
-                step=step,
-                left="what runs on the host goes on there",
-                hint="the next attempt attaches to it",
-            )
-        said = output[-200:].decode(errors="replace").strip() or "nothing"
-        return NoShell(
-            f"{name} does not run /bin/sh as asked; it said: {said}",
-            host=name,
-            step=step,
-            left="nothing was changed by this command",
-            hint="the login user needs a shell, and base64, flock, setsid and tar on its PATH",
-        )
 
     def _refused(self, error: HostError, step: str) -> TurnError:
         name, root, label = self.turn.host.name, self.caller.root, self.turn.label
@@ -124,8 +107,36 @@ class HostRoot:
             found = "({} kB are needed, {} are free)".format(*found.split())
         message = text.format(code=error.code, found=found, root=root, label=label).rstrip()
         left = "nothing was changed by this command"
-        hint = hint.format(root=root)
+        hint = hint.format(root=root, place=f"{self.turn.application}/{self.turn.environment}")
         return kind(f"{name}: {message}", host=name, step=step, left=left, hint=hint)
+
+
+def read_answer(command: RemoteCommand, output: bytes, name: str, step: str) -> Answer:
+    """What a host answered to a command.
+
+    Raises:
+        ContactLost: The answer was cut off.
+        NoShell: There is none.
+    """
+    try:
+        return parse(command.nonce, output)
+    except Truncated as error:
+        if b"<<<apollo:" in output:
+            raise ContactLost(
+                f"{name}: {error}",
+                host=name,
+                step=step,
+                left="what runs on the host goes on there",
+                hint="the next attempt attaches to it",
+            ) from error
+        said = output[-200:].decode(errors="replace").strip() or "nothing"
+        raise NoShell(
+            f"{name} does not run /bin/sh as asked; it said: {said}",
+            host=name,
+            step=step,
+            left="nothing was changed by this command",
+            hint="the login user needs a shell, and base64, flock, setsid and tar on its PATH",
+        ) from error
 
 
 _REFUSALS: dict[str, tuple[type[TurnError], str, str]] = {
@@ -153,6 +164,11 @@ _REFUSALS: dict[str, tuple[type[TurnError], str, str]] = {
         DiskFull,
         "no room in {root} {found}",
         "free some room on the host",
+    ),
+    "NothingRuns": (
+        NothingRuns,
+        "{root} has no release that ever served, so there is nothing to restart",
+        "bring it the current release: apollo sync {place}",
     ),
     "DigestMismatch": (
         DigestMismatch,

@@ -108,6 +108,15 @@ def begin(
     return _command("begin", caller, words, job.encode())
 
 
+def restart(caller: Caller) -> RemoteCommand:
+    """Open the turn for what served last, wherever that came from; nothing is staged.
+
+    The answer names it as `folder` and as `previous`; the error is `NothingRuns` where there is
+    no such release.
+    """
+    return _command("begin", caller, ["-", "-", "-", "0", "restart"], Job(steps=()).encode())
+
+
 def put(caller: Caller, sha256: str, artifact: bytes) -> RemoteCommand:
     """Bring an artifact into the host's cache."""
     return _command("put", caller, [sha256, str(len(artifact))], artifact)

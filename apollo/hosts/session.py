@@ -10,7 +10,6 @@ from typing import Self
 
 import asyncssh
 
-from apollo.domain.turn import TurnInput
 from apollo.errors import (
     AuthFailed,
     ConnectFailed,
@@ -20,7 +19,7 @@ from apollo.errors import (
     NoShell,
 )
 from apollo.hosts.probe import http_probe, tcp_probe
-from apollo.ports import Probe
+from apollo.ports import Probe, Reachable
 
 CONNECT_TIMEOUT = 10.0
 CONNECT_TRIES = 3
@@ -42,15 +41,15 @@ class SshHosts:
     def __post_init__(self) -> None:
         self._handshakes = asyncio.Semaphore(self.handshakes)
 
-    def connect(self, turn: TurnInput) -> "SshSession":
-        """A session with the turn's host, connected when it is entered."""
-        return SshSession(turn, self.key, self._handshakes)
+    def connect(self, host: Reachable) -> "SshSession":
+        """A session with a host, connected when it is entered."""
+        return SshSession(host, self.key, self._handshakes)
 
 
 class SshSession:
     """One SSH connection, one channel at a time."""
 
-    def __init__(self, turn: TurnInput, key: Path | None, handshakes: asyncio.Semaphore) -> None:
+    def __init__(self, turn: Reachable, key: Path | None, handshakes: asyncio.Semaphore) -> None:
         self._turn = turn
         self._key = key
         self._handshakes = handshakes

@@ -22,13 +22,14 @@ from apollo.hosts.outcome import (
     broken,
     current,
     failed_step,
+    nothing_runs,
     reverted,
     unhealthy,
     untouched,
     updated,
 )
 from apollo.hosts.root import HostRoot
-from apollo.hosts.script import Caller
+from apollo.hosts.script import ACTIVATE_STEPS, Caller
 from apollo.ports import Footing, Hosts, HostSession, Manifests, Secrets
 
 CURRENT_CHECK = timedelta(seconds=10)
@@ -82,8 +83,10 @@ class _Attempt:
         if self.given.manifest is None:
             return await self._stop_and_report(self.given.running)
         manifest = await self.parts.manifests.manifest(self.given.manifest)
-        self.new = Side(self.given.folder, manifest, self._secrets(manifest))
         self.root = self._root_of(manifest)
+        if self.given.restart:
+            return await self._restart()
+        self.new = Side(self.given.folder, manifest, self._secrets(manifest))
         answer = await self._stage()
         if answer.same:
             if record := await self._current(answer):
@@ -92,6 +95,26 @@ class _Attempt:
         self.new = Side(answer.folder or self.given.folder, manifest, self.new.secrets)
         if not (answer.verdict or answer.reverting) and not answer.staged:
             return self._not_staged(answer)
+        return await self._bring(answer)
+
+    async def _restart(self) -> TurnRecord:
+        """Stop and start what served last on the host, whatever the catalog says of it.
+
+        The put-back path does it once more when it fails.
+        """
+        self._step("begin")
+        answer = await self.root.restart()
+        if answer.previous is None or answer.previous_manifest is None:
+            raise nothing_runs(self.given)
+        found = Manifest.model_validate_json(answer.previous_manifest)
+        self.given = self.given.model_copy(
+            update={
+                "manifest": answer.state.manifest_digest,
+                "release": found.release,
+                "previous_release": found.release,
+            }
+        )
+        self.new = Side(answer.previous, found, self._secrets(found))
         return await self._bring(answer)
 
     async def _bring(self, answer: Answer) -> TurnRecord:
@@ -115,7 +138,7 @@ class _Attempt:
         self, answer: Answer, old: Side | None, failure: Failure | None
     ) -> TurnRecord:
         failure = failure or unhealthy(self.given, "start", "not known any more")
-        started = "start" in answer.steps
+        started = "start" in answer.steps or self.given.restart
         job = revert_job(self.given, self.new, old, started=started)
         answer = await self._run("revert", job)
         undone = await self._verify(answer, old, "undo-start") if old else None
@@ -175,7 +198,7 @@ class _Attempt:
                 found = await self.balancer.find(self.target)
         self.footing.drained = True
         answer = await self.root.drain(found, offline)
-        if self.balancer and "stop" not in answer.steps and "switch" not in answer.steps:
+        if self.balancer and answer.steps.keys().isdisjoint(ACTIVATE_STEPS):
             await self.balancer.drain(self.target)
             if answer.current:
                 await until_drained(self.balancer, self.target)

@@ -26,6 +26,8 @@ DOCUMENTED = (
     "release show",
     "plan",
     "deploy",
+    "restart",
+    "sync",
     "promote",
     "schedule create",
     "schedule list",

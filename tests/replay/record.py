@@ -23,6 +23,7 @@ from tests.support.receiver import receiving
 from tests.support.stage import Running, Stage, open_stage, until
 
 HISTORIES = Path(__file__).parent / "histories"
+HERE = Path(__file__).parents[2]
 
 
 async def record(stage: Stage) -> None:
@@ -34,6 +35,38 @@ async def record(stage: Stage) -> None:
     await promoted(stage)
     await windowed(stage)
     await notified(stage)
+    await synced(stage)
+    await gone(stage)
+
+
+async def synced(stage: Stage) -> None:
+    """A sync that brings two hosts, and a restart."""
+    play = await stage.play(hosts=4, max_unavailable="100%", application="synced")
+    await play.deploy("1.0")
+    play.script.runs.update(h1=None, h2=None)
+    handle = await stage.apollo.sync(play.application, "prod", request="sync")
+    running = play.running(handle.workflow_id)
+    assert (await running.result()).outcomes == {"updated": 2}
+    await keep(running, "synced", [(1, "forward")])
+    await keep_history(stage, "synced.look", names.look_id(running.id))
+    handle = await stage.apollo.sync(play.application, "prod", request="nothing")
+    assert (await handle.result()).label == ""
+    await keep_history(stage, "nothing-to-do.deployment", handle.workflow_id)
+
+
+async def gone(stage: Stage) -> None:
+    """A restart in which a host that could not be reached left the inventory."""
+    play = await stage.play(hosts=4, application="gone", max_unreachable=0)
+    await play.deploy("1.0")
+    play.script.hold()
+    play.script.fail("h1", end=ConnectFailed)
+    handle = await stage.apollo.restart(play.application, "prod", request="restart")
+    running = play.running(handle.workflow_id)
+    await play.under_way(2)
+    await play.apply(hosts=["h2", "h3", "h4"])
+    play.script.let_go()
+    assert (await running.result()).outcomes == {"updated": 3, "skipped": 1}
+    await keep(running, "restarted", [(1, "forward")])
 
 
 async def paused_and_rolled_back(stage: Stage) -> None:

@@ -1,7 +1,9 @@
 """A fleet that serves behind a real balancer, and what is seen of a deployment under traffic."""
 
 import itertools
+from collections.abc import Coroutine
 from dataclasses import dataclass
+from typing import Any
 
 from apollo.domain.rollout import DeploymentResult
 from apollo.domain.status import DeploymentState
@@ -77,11 +79,20 @@ class Show:
         self, version: str, port: int = 0, view: BalancerView | None = None
     ) -> Watched:
         """Deploy while clients send through a balancer, by default through Caddy."""
+        return await self.under_traffic(self.world.deploy(version), port, view)
+
+    async def under_traffic(
+        self,
+        work: Coroutine[Any, Any, DeploymentResult],
+        port: int = 0,
+        view: BalancerView | None = None,
+    ) -> Watched:
+        """Do some work while clients send."""
         sampler = CapacitySampler(view or self.caddy.view(), self.places)
         traffic = TrafficProcess(port or self.caddy.port)
         async with sampler, traffic:
             await more_requests(traffic)
-            result = await self.world.deploy(version)
+            result = await work
             await more_requests(traffic)
         return Watched(result, traffic.report, sampler.capacity)
 

@@ -23,6 +23,7 @@ from apollo.activities.deployments import DeploymentActivities
 from apollo.activities.hosts import HostActivities
 from apollo.activities.notifications import NotificationActivities
 from apollo.activities.promotions import PromotionActivities
+from apollo.activities.sync import LookActivities, SyncActivities
 from apollo.artifacts.store import FolderStore
 from apollo.catalog import Catalog
 from apollo.catalog.records import AuditEntry, StoredDeployment
@@ -35,12 +36,13 @@ from apollo.domain.rollout import DeploymentResult
 from apollo.domain.setup import Setup
 from apollo.domain.status import Outcome
 from apollo.domain.strategy import Strategy
+from apollo.domain.sync import Sight
 from apollo.domain.turn import TurnInput, TurnRecord
 from apollo.domain.windows import parse_window
 from apollo.hosts.secrets import ReferenceSecrets
 from apollo.local.process import find_program
 from apollo.local.temporal import TemporalServer
-from apollo.ports import Footing
+from apollo.ports import Footing, Reachable
 from apollo.settings import Settings
 from apollo.webhooks import post
 from apollo.workers.worker import WORKFLOWS, activities_of
@@ -77,6 +79,12 @@ class Script:
     turns: list[Turn] = field(default_factory=list)
     bugs: set[str] = field(default_factory=set)
     """Hosts on which the worker itself fails."""
+    runs: dict[str, str | None] = field(default_factory=dict)
+    """What each host runs; a test changes it as people do who log in."""
+    unseen: set[str] = field(default_factory=set)
+    """Hosts that cannot be looked at."""
+    looks: list[str] = field(default_factory=list)
+    """The hosts that were looked at, in order."""
 
     def fail(self, *hosts: str, end: End = Outcome.REVERTED) -> None:
         for host in hosts:
@@ -143,7 +151,9 @@ class Actors:
             await asyncio.sleep(script.seconds)
             await script.let_go_of(given)
             if isinstance(end, Outcome):
-                return _record(given, end)
+                record = _record(given, end, script.runs.get(turn.host, given.running))
+                script.runs[turn.host] = None if end is Outcome.BROKEN else record.manifest
+                return record
             raise end(f"{given.host.name}: played", host=given.host.name, step="connect")
         except asyncio.CancelledError:
             turn.cancelled = True
@@ -151,16 +161,30 @@ class Actors:
         finally:
             turn.ended = time.monotonic()
 
+    async def look(self, host: Reachable, root: str) -> Sight:
+        """What a host runs, as a look finds it."""
+        script, name = self.scripts[host.application], host.host.name
+        script.looks.append(name)
+        if name in script.unseen:
+            return Sight(host=name, error="ConnectFailed", message=f"{name}: played")
+        runs = script.runs.get(name)
+        return Sight(host=name, manifest=runs, state="serving" if runs else "none")
 
-def _record(given: TurnInput, end: Outcome) -> TurnRecord:
+
+def _host(name: str) -> Host:
+    number = int(name[1:])
+    return Host(name=name, location=LOCATIONS[(number - 1) % 2], address=f"10.0.0.{number % 250}")
+
+
+def _record(given: TurnInput, end: Outcome, before: str | None) -> TurnRecord:
+    forward = given.phase == "forward"
     well = end in (Outcome.UPDATED, Outcome.CURRENT, Outcome.ROLLED_BACK)
     return TurnRecord(
         host=given.host.name,
         turn=given.turn,
         outcome=end,
-        manifest=given.manifest if well else given.running,
-        release=(given.release if well and given.phase == "forward" else given.previous_release)
-        or None,
+        manifest=given.manifest if well else before,
+        release=(given.release if forward and well else given.previous_release) or None,
         error="" if well else "HookFailed",
         step="" if well else "start",
         message="" if well else f"{given.host.name}: start exit 3, expected 0",
@@ -196,6 +220,31 @@ class Play:
     async def deploy(self, version: str = "1.0", **options: Any) -> DeploymentResult:
         """Deploy, and wait for the end."""
         return await (await self.start(version, **options)).result()
+
+    async def restart(self, **options: Any) -> DeploymentResult:
+        """Restart, and wait for the end."""
+        handle = await self.stage.apollo.restart(self.application, "prod", **options)
+        return await self.running(handle.workflow_id).result()
+
+    async def sync(self, **options: Any) -> DeploymentResult:
+        """Sync, and wait for the end."""
+        handle = await self.stage.apollo.sync(self.application, "prod", **options)
+        return await self.running(handle.workflow_id).result()
+
+    async def look(self, **options: Any) -> dict[str, str]:
+        """What a look at the hosts comes to."""
+        drift = await self.stage.apollo.look(self.application, "prod", **options)
+        return {each.host: str(each.finding) for each in drift.found}
+
+    async def apply(self, **changes: Any) -> None:
+        """Apply the environment with changes; `hosts` are the names of those that stay or come."""
+        hosts = changes.pop("hosts", None)
+        if hosts is not None:
+            known = {host.name: host for host in self.environment.fleet.hosts}
+            fresh = [known.get(name) or _host(name) for name in hosts]
+            changes["fleet"] = Fleet(hosts=tuple(fresh))
+        self.environment = self.environment.model_copy(update=changes)
+        await self.stage.catalog.environments.apply(self.environment, ["prod"], "ada")
 
     async def deploy_approved(self, version: str = "1.0") -> DeploymentResult:
         """Deploy to an environment that asks for approval."""
@@ -358,11 +407,12 @@ class Stage:
         store = FolderStore(self.apollo.settings.store_folder)
         control = DeploymentActivities(self.catalog, store, self.client, timedelta(seconds=3))
         promotions = PromotionActivities(self.catalog, self.client)
+        sync = SyncActivities(self.catalog, self.client)
         return Worker(
             self.client,
             task_queue=queue,
             workflows=WORKFLOWS,
-            activities=activities_of(control, promotions, _notifications(self.catalog)),
+            activities=activities_of(control, promotions, sync, _notifications(self.catalog)),
             max_concurrent_workflow_tasks=20,
             **options,
         )
@@ -414,7 +464,7 @@ async def open_stage(folder: Path, *, skipping: bool = False) -> AsyncIterator[S
             Worker(
                 client,
                 task_queue=names.HOSTS_QUEUE,
-                activities=[HostActivities(actors).turn],
+                activities=[HostActivities(actors).turn, LookActivities(actors.look).look],
                 max_concurrent_activities=500,
             ),
         ):

@@ -69,7 +69,9 @@ def audit_json(entry: AuditEntry) -> dict[str, Any]:
 
 
 def change(deployment: StoredDeployment) -> str:
-    """`1.4.1 -> 1.4.2`."""
+    """`1.4.1 -> 1.4.2`, `restart 1.4.2`, `sync 1.4.2`."""
+    if deployment.kind in ("restart", "sync"):
+        return f"{deployment.kind} {deployment.release}"
     return f"{deployment.previous_release or 'nothing'} -> {deployment.release}"
 
 

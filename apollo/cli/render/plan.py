@@ -37,8 +37,7 @@ def _heading(prepared: Prepared) -> str:
     fleet = environment.fleet
     healthy = len(fleet.hosts) - plan.allowance.fleet
     parts = [
-        f"{environment.application} on {environment.name}: "
-        f"{prepared.previous_release or 'nothing'} -> {prepared.release.version}",
+        f"{environment.application} on {environment.name}: {_change(prepared)}",
         f"{count(len(plan.hosts), 'host')}, {count(len(fleet.locations()), 'location')}, "
         f"{environment.strategy.spread.replace('_', ' ')}, "
         f"at most {plan.allowance.fleet} out (min healthy {healthy})",
@@ -46,6 +45,12 @@ def _heading(prepared: Prepared) -> str:
     if environment.approval:
         parts.append("waits for approval first")
     return "   ".join(parts)
+
+
+def _change(prepared: Prepared) -> str:
+    if prepared.restart:
+        return f"restart {prepared.release.version}"
+    return f"{prepared.previous_release or 'nothing'} -> {prepared.release.version}"
 
 
 def _wave(plan: Plan, wave: PlannedWave) -> tuple[str, ...]:

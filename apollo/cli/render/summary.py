@@ -81,13 +81,15 @@ def next_steps(status: Status, word: str) -> list[str]:
     state, release = deployment.state, deployment.release
     back = f"apollo deploy {word} {deployment.previous_release}"
     again = f"apollo deploy {word} {release}"
+    if deployment.kind in ("restart", "sync"):
+        again = f"apollo {deployment.kind} {word}"
     if not state.ended:
         if held_by_windows(state, deployment.detail):
             again += " --override REASON --if-busy supersede"
             return ["It goes on when a window opens.", f"Or do not wait: {again}"]
         return _while_it_runs(state, word)
     steps = [again if state is not DeploymentState.SUCCEEDED else ""]
-    if state is DeploymentState.PARTIAL:
+    if state is DeploymentState.PARTIAL and deployment.kind == "deploy":
         steps = [f"Hosts that still lack it: {again} --limit @outdated"]
     elif state is DeploymentState.REFUSED:
         steps = [f"Wait for it: {again} --if-busy wait", f"Watch it: apollo watch {word}"]

@@ -1,0 +1,39 @@
+"""A host that was taken out of the inventory is shown nowhere, whatever is known of it."""
+
+import json
+
+from apollo.catalog import Catalog
+from apollo.catalog.hosts import Place, change_states
+from apollo.domain.status import Serving
+from tests.cli.conftest import Shop
+
+
+async def breaks(catalog: Catalog) -> None:
+    """web4 is out of service."""
+    async with catalog._database.write() as connection:
+        await change_states(
+            catalog._database,
+            connection,
+            Place("shop", "prod"),
+            ["web4"],
+            lambda _, row: {**row, "serving": Serving.BROKEN},
+        )
+
+
+def test_status_and_hosts_show_the_fleet_as_it_is(applied: Shop) -> None:
+    applied.in_catalog(breaks)
+    shown = json.loads(applied.good("status", "prod", "--json").out)["environments"][0]
+    assert (shown["hosts"], shown["serving"]["broken"]) == (4, 1)
+
+    applied.edit("      web4: {address: 10.0.2.2}\n", "", "fleet.yaml")
+    applied.good("apply", "prod")
+    shown = json.loads(applied.good("status", "prod", "--json").out)["environments"][0]
+    assert (shown["hosts"], shown["serving"]) == (3, {"new": 3})
+    hosts = json.loads(applied.good("hosts", "prod", "--json").out)["hosts"]
+    assert [host["name"] for host in hosts] == ["web1", "web2", "web3"]
+
+
+def test_a_restart_of_hosts_that_run_nothing_is_refused(applied: Shop) -> None:
+    said = applied("restart", "prod", "--yes")
+    assert said.code == 5
+    assert "no host is known to run anything" in said.err
