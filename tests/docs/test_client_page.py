@@ -9,9 +9,10 @@ import pytest
 
 import apollo
 from apollo import errors
-from apollo.client import Apollo, DeploymentHandle
+from apollo.client import Apollo, DeploymentHandle, PromotionHandle
 
 PAGE = (Path(__file__).parents[2] / "docs" / "client.md").read_text(encoding="utf-8")
+KINDS = (Apollo, DeploymentHandle, PromotionHandle)
 WORD = re.compile(r"`(\w+)`")
 CALL = re.compile(r"`(\w+)\((.*?)\)`")
 
@@ -49,13 +50,13 @@ def real(kind: type) -> dict[str, list[str]]:
     }
 
 
-@pytest.mark.parametrize("kind", [Apollo, DeploymentHandle], ids=lambda kind: kind.__name__)
+@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.__name__)
 def test_every_word_is_on_the_page(kind: type) -> None:
     assert documented(kind.__name__) == real(kind)
 
 
 def test_every_word_is_explained_and_typed() -> None:
-    for kind in (Apollo, DeploymentHandle):
+    for kind in KINDS:
         for name in real(kind):
             word = getattr(kind, name)
             assert inspect.getdoc(word), name

@@ -7,8 +7,8 @@ import pytest
 from temporalio.api.enums.v1 import ApplicationErrorCategory, EventType
 from temporalio.client import WorkflowFailureError
 
-from apollo import handles, names
-from apollo.client import Apollo
+from apollo import names
+from apollo.client import Apollo, deployments
 from apollo.domain.status import Outcome
 from apollo.errors import Abandoned, ConnectFailed, Refused
 from tests.support.stage import PATIENCE, Running, Stage
@@ -65,7 +65,7 @@ async def _watched(running: Running) -> list[str]:
 async def test_watching_ends_when_the_workflow_was_terminated(
     stage: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(handles, "ASK_TEMPORAL", 0)
+    monkeypatch.setattr(deployments, "ASK_TEMPORAL", 0)
     play = await stage.play()
     play.script.hold()
     running = await play.start()
@@ -94,7 +94,7 @@ async def test_watching_goes_on_when_another_deployment_has_taken_over(
     await running.handle.terminate("test")
     play.script.let_go()
     await (await play.start("2.0", if_busy="wait")).result()
-    monkeypatch.setattr(handles, "ASK_TEMPORAL", 0)
+    monkeypatch.setattr(deployments, "ASK_TEMPORAL", 0)
 
     assert (await _watched(running))[-1] == "aborted"
 
@@ -102,7 +102,7 @@ async def test_watching_goes_on_when_another_deployment_has_taken_over(
 async def test_watching_goes_on_without_temporal(
     stage: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(handles, "ASK_TEMPORAL", 0)
+    monkeypatch.setattr(deployments, "ASK_TEMPORAL", 0)
     monkeypatch.setenv("TEMPORAL_ADDRESS", "127.0.0.1:1")
     play = await stage.play()
     play.script.hold()
