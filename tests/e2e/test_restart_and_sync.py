@@ -11,6 +11,7 @@ from urllib.request import urlopen
 
 import pytest
 
+from apollo.client import DeploymentHandle
 from apollo.domain.rollout import DeploymentResult
 from apollo.domain.status import DeploymentState, Serving
 from apollo.files.environment import resolve
@@ -58,6 +59,23 @@ async def restart_with_a_kill(show: Show) -> DeploymentResult:
 
 async def sync(show: Show) -> DeploymentResult:
     return await (await show.world.apollo.sync("shop", "prod")).result()
+
+
+async def synced_by_itself(show: Show) -> DeploymentResult:
+    """What a schedule brings, without a command."""
+    catalog = show.world.apollo.catalog
+    before = len(await catalog.deployments.list("shop", "prod"))
+    await show.world.apollo.schedules.sync_every("shop", "prod", "10s")
+
+    async def begun() -> bool:
+        return len(await catalog.deployments.list("shop", "prod")) > before
+
+    await eventually(begun)
+    newest, *_ = await catalog.deployments.list("shop", "prod", limit=1)
+    assert newest.kind == "sync"
+    result = await DeploymentHandle(show.world.apollo, newest.workflow_id).result()
+    await show.world.apollo.schedules.delete("shop", "sync-prod")
+    return result
 
 
 async def looked(show: Show) -> dict[str, tuple[str, str]]:
@@ -176,7 +194,7 @@ async def test_new_hosts_and_one_rebuilt_from_nothing_are_brought(show: Show) ->
     }
     assert not any(root(hosts[name]).exists() for name in (wiped, *new)), "a look leaves no trace"
 
-    result = await sync(show)
+    result = await synced_by_itself(show)
     assert (result.release, result.outcomes) == (version, {"updated": 3})
     hooks_once(show, result, [wiped, *new], "install", "start", "validate")
     assert set((await show.versions()).values()) == {version}

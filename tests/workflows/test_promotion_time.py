@@ -8,7 +8,7 @@ import pytest_asyncio
 
 from apollo.domain.pipeline import Stage as PipelineStage
 from apollo.domain.windows import DAYS, parse_window
-from tests.support.promotions import pipeline, promote, told
+from tests.support.promotions import Promoted, pipeline, promote, told
 from tests.support.stage import Stage, failures, open_stage, until
 
 HOUR = timedelta(hours=1)
@@ -75,3 +75,37 @@ async def test_a_bake_of_days_since_the_stage_before(skipping: Stage) -> None:
     await later.skip(2 * HOUR)
     assert told(await later.result()) == [("staging", "succeeded")]
     assert failures(await later.events()) == []
+
+
+async def test_a_schedule_promotes_after_a_word_a_bake_and_a_window(skipping: Stage) -> None:
+    """Made as people make it, and started by Temporal; nothing but the approval is said to it."""
+    opens = datetime.now(UTC).replace(minute=0, second=0, microsecond=0) + 60 * HOUR
+    window = parse_window(f"{DAYS[opens.weekday()]} {opens:%H:%M}-{opens + 2 * HOUR:%H:%M} UTC")
+    baked = PipelineStage(environment="dev", bake=49 * HOUR)
+    staging = {"windows": (window,), "approval": True}
+    play = await pipeline(skipping, [baked, "staging"], {"staging": staging})
+    await play.release("1.0")
+    assert (await (await skipping.apollo.deploy(play.application, "dev", "1.0")).result()).label
+    schedules = skipping.apollo.schedules
+    await schedules.create_promotion(
+        play.application, "weekly", from_="dev", to="staging", cron="0 10 * * TUE"
+    )
+    run = await schedules.trigger(play.application, "weekly")
+
+    async def opened() -> bool:
+        return bool(await skipping.catalog.promotions.running(play.application))
+
+    await until(opened, "the schedule's promotion is opened")
+    (stored,) = await skipping.catalog.promotions.running(play.application)
+    assert stored.workflow_id == run.workflow_id
+    promoted = Promoted(play, await skipping.apollo.promotion(stored))
+    await promoted.until("awaiting", "staging")
+    await promoted.said.approve()
+    await promoted.until("baking", "staging")
+    await promoted.skip(50 * HOUR)
+    await promoted.until("waiting", "staging")
+    assert await skipping.catalog.deployments.list(play.application, "staging") == []
+    await promoted.skip(11 * HOUR)
+    assert told(await promoted.result()) == [("staging", "succeeded")]
+    assert failures(await promoted.events()) == []
+    await schedules.delete(play.application, "weekly")
