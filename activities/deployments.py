@@ -7,8 +7,9 @@ from datetime import timedelta
 from functools import wraps
 from typing import TYPE_CHECKING, Any, TypeVar
 
+import structlog
 from temporalio import activity
-from temporalio.exceptions import ApplicationError
+from temporalio.exceptions import ApplicationError, ApplicationErrorCategory
 
 from apollo.activities.lease import LeaseKeeper
 from apollo.catalog.records import HostRow, NewDeployment, StoredDeployment
@@ -52,6 +53,7 @@ if TYPE_CHECKING:
     from apollo.catalog.catalog import Catalog
 
 Method = TypeVar("Method", bound=Callable[..., Awaitable[Any]])
+_LOG: structlog.stdlib.BoundLogger = structlog.get_logger("apollo.control")
 _ASK_AGAIN = 1.0
 _BEAT = 5.0
 
@@ -59,6 +61,7 @@ _BEAT = 5.0
 def explained(method: Method) -> Method:
     """Tell Temporal of an error by its name and next step; only what may mend itself is retried.
 
+    What is refused is an answer, no fault of the worker: it leaves a line in the log, no traceback.
     What takes long gives signs of life, so that another worker soon takes over from a lost one.
     """
 
@@ -69,8 +72,15 @@ def explained(method: Method) -> Method:
             return await method(*arguments)
         except ApolloError as error:
             text = f"{error.message}; {error.hint}" if error.hint else error.message
-            final = not isinstance(error, Unavailable)
-            raise ApplicationError(text, type=error.code, non_retryable=final) from error
+            if isinstance(error, Unavailable):
+                raise ApplicationError(text, type=error.code) from error
+            _LOG.warning("refused", error=error.code, found=error.message)
+            raise ApplicationError(
+                text,
+                type=error.code,
+                non_retryable=True,
+                category=ApplicationErrorCategory.BENIGN,
+            ) from error
         finally:
             heart.cancel()
 

@@ -160,3 +160,16 @@ async def test_turns_are_recorded_with_their_times(stage: Stage) -> None:
         assert 0.3 <= row.record.seconds < PATIENCE
         assert row.started_at < row.ended_at
         assert row.outcome is (Outcome.REVERTED if row.host == "h2" else Outcome.UPDATED)
+
+
+async def test_what_is_refused_leaves_no_traceback_on_the_worker(
+    stage: Stage, caplog: pytest.LogCaptureFixture
+) -> None:
+    play = await stage.play()
+    with caplog.at_level(logging.INFO):
+        running = await play.start(None)
+        with pytest.raises(Refused, match="runs no release yet"):
+            await running.result()
+
+    assert [each for each in caplog.records if each.name == "temporalio.activity"] == []
+    assert any(each.exc_info for each in caplog.records) is False
