@@ -45,7 +45,7 @@ async def test_the_page_can_be_followed(
             capfd.readouterr()
             await asyncio.to_thread(_follow, line.removeprefix("$ "))
             said, commands = "".join(capfd.readouterr()), commands + 1
-        assert commands == 8
+        assert commands == 9
         (python,) = blocks("python")
         source = python.replace("\n", "\n    ")
         names: dict[str, object] = {}

@@ -1,6 +1,8 @@
-"""A host that was taken out of the inventory is shown nowhere, whatever is known of it."""
+"""A fleet that changes, on the command line: hosts that are gone, restarts, syncs."""
 
 import json
+
+import pytest
 
 from apollo.catalog import Catalog
 from apollo.catalog.hosts import Place, change_states
@@ -37,3 +39,11 @@ def test_a_restart_of_hosts_that_run_nothing_is_refused(applied: Shop) -> None:
     said = applied("restart", "prod", "--yes")
     assert said.code == 5
     assert "no host is known to run anything" in said.err
+
+
+@pytest.mark.parametrize("more", [["--check"], ["--limit", "web1"]])
+def test_a_schedule_syncs_the_whole_fleet(applied: Shop, more: list[str]) -> None:
+    said = applied("sync", "prod", "--every", "5m", *more)
+    assert said.code == 2
+    assert "a schedule that syncs the whole fleet" in said.err
+    assert "apollo sync prod --every 5m" in said.err
