@@ -18,6 +18,12 @@ from apollo.hosts.job import Job
 ACTIVATE_STEPS = ("stop", "silent", "switch", "start", "validate")
 REVERT_STEPS = ("kill", "undo-stop", "undo-silent", "undo-switch", "undo-start", "undo-validate")
 
+PARTS = (
+    *("head", "records", "known", "answer", "fence", "begin", "turn", "prune"),
+    *("phases", "runner", "hooks", "steps", "unpack", "main"),
+)
+"""The script's parts, in `remote/`: all but the first and the last only define functions."""
+
 
 @dataclass(frozen=True)
 class RemoteCommand:
@@ -53,8 +59,9 @@ class Caller:
 
 @cache
 def script() -> bytes:
-    """The script that is brought to every host."""
-    return resources.files("apollo.hosts").joinpath("apollo-host.sh").read_bytes()
+    """The script that is brought to every host: its parts, one after the other."""
+    folder = resources.files("apollo.hosts").joinpath("remote")
+    return b"\n".join(folder.joinpath(f"{part}.sh").read_bytes() for part in PARTS)
 
 
 @cache

@@ -44,6 +44,7 @@ class OpenSshHost:
     address: str
     folder: Path
     link: str
+    sshd: str
     process: "subprocess.Popen[bytes] | None" = None
 
     @property
@@ -51,9 +52,15 @@ class OpenSshHost:
         """The public host key, as an inventory has it."""
         return " ".join((self.folder / "hostkey.pub").read_text().split()[:2])
 
-    def make(self, sshd: str, outside: str, srv_size: str) -> None:
-        """Make its network and start it."""
-        self.folder.mkdir(parents=True)
+    @property
+    def disk(self) -> Path:
+        """Its /srv, which outlives a reboot."""
+        return self.folder / "srv"
+
+    def make(self, outside: str, srv_size: str) -> None:
+        """Make its network and its disk, and start it."""
+        self.disk.mkdir(parents=True)
+        run("mount", "-t", "tmpfs", "-o", f"size={srv_size},mode=755", "tmpfs", str(self.disk))
         run("ip", "netns", "add", self.link)
         run(
             "ip",
@@ -81,17 +88,35 @@ class OpenSshHost:
             CONFIG.format(address=self.address, folder=self.folder)
         )
         run("mkdir", "-p", "/run/sshd")
+        self.start()
+
+    def start(self) -> None:
+        """Boot it."""
         script = (
-            f"mount -t tmpfs -o size={srv_size} tmpfs /srv && "
-            f"{sshd} -f {self.folder}/sshd_config && while :; do sleep 60 & wait; done"
+            f"mount --bind {self.disk} /srv && "
+            f"{self.sshd} -f {self.folder}/sshd_config && while :; do sleep 60 & wait; done"
         )
         command = ["ip", "netns", "exec", self.link, "unshare", "--mount", "--pid", "--fork"]
         command += ["--kill-child", "--mount-proc", "sh", "-c", script]
-        with (self.folder / "init.log").open("wb") as log:
+        with (self.folder / "init.log").open("ab") as log:
             self.process = subprocess.Popen(
                 command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
             )
         self._until_it_listens()
+
+    def kill(self) -> None:
+        """Take its power away: all its processes are gone at once."""
+        assert self.process
+        for child in self._children():
+            os.kill(int(child), signal.SIGKILL)
+        self.process.kill()
+        self.process.wait()
+
+    def reboot(self) -> None:
+        """All its processes go, its disk stays, and process 1 is another."""
+        self.kill()
+        time.sleep(0.05)  # process 1's start counts in hundredths of a second
+        self.start()
 
     def rekey(self) -> None:
         """Give it a new host key; sshd reads it at its next start."""
@@ -113,6 +138,10 @@ class OpenSshHost:
         """Take its line away."""
         run("ip", "link", "set", self.link, "down")
 
+    def heal(self) -> None:
+        """Give its line back."""
+        run("ip", "link", "set", self.link, "up")
+
     def serving(self) -> str:
         """The version that the application answers with, asked inside the host."""
         url = f"http://127.0.0.1:{PORT}/"
@@ -123,10 +152,8 @@ class OpenSshHost:
     def remove(self) -> None:
         """End all its processes and take its network away."""
         if self.process:
-            for child in self._children():
-                os.kill(int(child), signal.SIGKILL)
-            self.process.kill()
-            self.process.wait()
+            self.kill()
+        run("umount", "--lazy", str(self.disk), check=False)
         run("ip", "link", "del", self.link, check=False)
         run("ip", "netns", "del", self.link, check=False)
 
@@ -175,9 +202,10 @@ def openssh_fleet(
     hosts: dict[str, OpenSshHost] = {}
     try:
         for number, name in enumerate(names, 1):
-            host = OpenSshHost(name, f"10.{net}.{number}.1", folder / name, f"ap{token}n{number}")
+            address, link = f"10.{net}.{number}.1", f"ap{token}n{number}"
+            host = OpenSshHost(name, address, folder / name, link, sshd)
             hosts[name] = host
-            host.make(sshd, f"10.{net}.{number}.254", srv_size)
+            host.make(f"10.{net}.{number}.254", srv_size)
             shutil.copy(folder / "id.pub", host.folder / "authorized_keys")
         yield OpenSshFleet(folder, hosts)
     finally:

@@ -6,6 +6,8 @@ from statistics import median, quantiles
 
 import pytest
 
+from apollo.hosts import script
+
 ROOT = Path(__file__).parents[2]
 FOLDERS = ("apollo", "workflows", "activities", "workers")
 MODULES = [
@@ -42,6 +44,14 @@ def test_a_typical_module_has_about_100_lines_and_few_have_300() -> None:
     assert len(sizes) > 50
     assert median(sizes) <= 125
     assert quantiles(sizes, n=10)[-1] <= 320
+
+
+def test_the_host_script_is_all_of_its_parts_and_each_is_small() -> None:
+    folder = ROOT / "apollo/hosts/remote"
+    parts = {path.stem: lines(path) for path in folder.iterdir()}
+
+    assert sorted(parts) == sorted(script.PARTS)
+    assert {name: size for name, size in parts.items() if size > 150} == {}
 
 
 def test_the_bare_top_level_names_refuse_to_be_imported() -> None:

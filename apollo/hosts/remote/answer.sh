@@ -1,0 +1,52 @@
+# ---- The answer
+
+say_manifest() { # KEY FOLDER
+  file=releases/$2/.apollo-manifest.json
+  [ ! -s "$file" ] || say "$1 $(base64 -w 0 <"$file")"
+}
+
+say_steps() {
+  for file in "$journal"/step.*; do
+    name=${file##*/step.} out=$journal/out.${file##*/step.} cut=0 tail=4096
+    read_step "$name"
+    [ "$state" != new ] || continue
+    case $state$code in ended0 | running*) ;; *) tail=65536 ;; esac
+    [ ! -e "$journal/cut.$name" ] || read -r cut <"$journal/cut.$name"
+    text=
+    [ ! -s "$out" ] || text=$(tail -c $tail "$out" | base64 -w 0)
+    say "step $name $state exit=$code start=$began end=$ended n=$n late=$late cut=$cut output=$text"
+  done
+}
+
+report() {
+  clock
+  free_kb
+  read_current
+  read_state
+  read_lock
+  say "now $at" && say "boot $boot" && say "free $free" && say "current $current"
+  say "state $status $served $served_digest $last_deployment $last_turn $since"
+  say_manifest manifest "$current"
+  if [ "$alive" = no ]; then
+    say "running -"
+  elif [ "$lock_deployment/$lock_turn" = "$deployment/$turn" ]; then
+    say "running $lock_phase"
+  else
+    say "running other"
+    alive=no
+  fi
+  last=.apollo/journal/$last_deployment/$last_turn/balancer
+  if [ -e "$journal/balancer" ]; then
+    read -r found online <"$journal/balancer" && say "balancer $found"
+  elif [ "$status" != serving ] && [ -e "$last" ]; then
+    read -r found online <"$last" && say "balancer-before $found"
+  fi
+  read_turn || return 0
+  say "folder $folder" && say "previous $previous" && say "verdict $verdict"
+  say_manifest previous-manifest "$previous"
+  [ -z "$revert" ] || say "reverting yes"
+  is_finished "$folder" && say "staged yes"
+  [ ! -e ".apollo/cache/$artifact" ] || say "cached yes"
+  [ -z "$attached" ] || say "attached $attached"
+  say_steps
+}

@@ -1,0 +1,21 @@
+main() {
+  command=$1 nonce=$2 shell=$3 root=$4
+  shift 4
+  read_boot
+  [ "$command" != runner ] || { runner "$@"; exit; }
+  say "<<<apollo:$nonce"
+  if [ "$command" = look ]; then
+    look "$@"
+    close_answer
+  fi
+  owner=$1 grant=$2 turn=$3 attempt=$4 deployment=$5
+  shift 5
+  case $command in begin | run) job=$(cat) ;; esac
+  enter
+  journal=.apollo/journal/$deployment/$turn
+  "$command" "$@"
+  report
+  close_answer
+}
+
+main "$@"

@@ -1,0 +1,42 @@
+# ---- Apollo's own steps: the port falls silent, `current` is switched
+
+wait_silent() { # PORT TIMEOUT: or the old process would answer for the new one
+  hex=$(printf ':%04X' "$1")
+  ticks=$(($2 * 5))
+  while listens; do
+    [ "$ticks" -gt 0 ] || { echo "port $1 still answers after $2 s"; return 1; }
+    sleep 0.2
+    ticks=$((ticks - 1))
+  done
+}
+
+listens() {
+  for table in /proc/net/tcp /proc/net/tcp6; do
+    [ -r "$table" ] || continue
+    while read -r _ local _ state _; do
+      case "$local $state" in *"$hex 0A") return 0 ;; esac
+    done <"$table"
+  done
+  return 1
+}
+
+switch() { # FOLDER: by rename: `current` is never absent, and never points to what is unfinished
+  is_finished "$1" || [ "$1" = "$previous" ] || { echo "releases/$1 is not finished"; return 1; }
+  lines_of envfile write_env || return 1
+  rm -f .apollo/current && ln -s "releases/$1" .apollo/current && mv -T .apollo/current current &&
+    sync .
+}
+
+lines_of() { # KEYWORD FUNCTION: calls it with the other words of each such line of the job
+  IFS=$nl
+  for entry in $job; do
+    IFS=$ifs
+    case $entry in "$1 "*) $2 ${entry#"$1 "} || return ;; esac
+  done
+  IFS=$ifs
+}
+
+write_env() { # NAME TEXT
+  name=$(decode "$1")
+  (umask 077 && decode "${2-}" >.apollo/env) && sync .apollo/env && mv -fT .apollo/env "$name"
+}
