@@ -3,9 +3,11 @@
 from datetime import timedelta
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import BeforeValidator, Field, GetJsonSchemaHandler, PlainSerializer, model_validator
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema
 
-from apollo.domain.base import Duration, FileModel, VariableName
+from apollo.domain.base import Duration, FileModel, UserName, VariableName
 from apollo.domain.fleet import Text
 
 HOOKS = ("install", "stop", "start", "validate")
@@ -19,31 +21,62 @@ class Hook(FileModel):
     run: str = Field(min_length=1)
     timeout: Duration | None = None
     retries: int = Field(default=0, ge=0, le=100)
-    user: str | None = None
+    user: UserName | None = None
+
+    def with_timeout(self, step: str) -> "Hook":
+        """The hook with its timeout filled in."""
+        if self.timeout is not None:
+            return self
+        timeout = INSTALL_TIMEOUT if step == "install" else HOOK_TIMEOUT
+        return self.model_copy(update={"timeout": timeout})
 
 
 def _hook(value: Any) -> Any:
     return {"run": value} if isinstance(value, str) else value
 
 
+def _list(value: Any) -> Any:
+    return value if value is None or isinstance(value, list | tuple) else (value,)
+
+
+def _as_written(value: "tuple[Hook, ...]") -> Any:
+    """One hook as itself, so that a manifest's digest does not tell whether it stood in a list."""
+    return value[0] if len(value) == 1 else list(value)
+
+
+class _OrOne:
+    """In schemas: one entry may stand where several may."""
+
+    def __get_pydantic_json_schema__(
+        self, core: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> JsonSchemaValue:
+        several = handler(core)
+        return {"anyOf": [several["items"], several]}
+
+
 HookOf = Annotated[Hook, BeforeValidator(_hook)]
+HooksOf = Annotated[
+    tuple[HookOf, ...],
+    Field(min_length=1),
+    BeforeValidator(_list),
+    PlainSerializer(_as_written, return_type=Hook | list[Hook]),
+    _OrOne(),
+]
+"""One hook, or several that run one after the other."""
 
 
 class Hooks(FileModel):
     """The hooks of a turn, in the order in which they run."""
 
-    install: HookOf | None = None
-    stop: HookOf | None = None
-    start: HookOf | None = None
-    validate_: HookOf | None = Field(default=None, alias="validate")
+    install: HooksOf | None = None
+    stop: HooksOf | None = None
+    start: HooksOf | None = None
+    validate_: HooksOf | None = Field(default=None, alias="validate")
 
-    def get(self, step: str) -> Hook | None:
-        """The hook of that name with its timeout filled in."""
-        hook: Hook | None = getattr(self, "validate_" if step == "validate" else step)
-        if hook is None or hook.timeout is not None:
-            return hook
-        timeout = INSTALL_TIMEOUT if step == "install" else HOOK_TIMEOUT
-        return hook.model_copy(update={"timeout": timeout})
+    def of(self, step: str) -> tuple[Hook, ...]:
+        """The hooks of that name, their timeouts filled in."""
+        hooks: tuple[Hook, ...] | None = getattr(self, "validate_" if step == "validate" else step)
+        return tuple(hook.with_timeout(step) for hook in hooks or ())
 
 
 class HttpCheck(FileModel):

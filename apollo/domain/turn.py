@@ -106,7 +106,7 @@ def longest_turn(manifest: Manifest | Setup, balancer: BalancerSpec | None) -> t
     """How long one turn may take: its hooks and checks, forward and back, waits, a margin."""
     total = CONTACT_MARGIN
     for name in HOOKS:
-        if hook := manifest.hooks.get(name):
+        for hook in manifest.hooks.of(name):
             total += 2 * (hook.timeout or timedelta(0)) * (hook.retries + 1)
     if manifest.health:
         total += 2 * (manifest.health.deadline + manifest.health.healthy_for)

@@ -33,6 +33,8 @@ def _options(annotation: Any) -> Iterator[Any]:
             yield from _options(option)
     else:
         yield annotation
+        if origin is tuple:  # one entry may stand where several may
+            yield from _options(get_args(annotation)[0])
 
 
 def _step(annotation: Any, part: str | int) -> Iterator[Any]:

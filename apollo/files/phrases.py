@@ -80,6 +80,9 @@ PATTERNS = {
         "a variable's name of letters, digits and '_'",
         "Write a name such as LOG_LEVEL: it does not start with a digit.",
     ),
+    pattern_of(base.UserName): Words(
+        "a user's name of letters, digits, '_', '.' and '-'", "Write a name such as deploy."
+    ),
     pattern_of(base.Address): Words(
         "a host name or an IP address",
         "Write the address alone, such as 10.0.1.1; user and port have keys of their own.",

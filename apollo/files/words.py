@@ -67,11 +67,22 @@ def _mistake(error: ErrorDetails, part: Part, model: Model, prefix: Path) -> Mis
 
 def _as_written(path: Path, part: Part) -> Path:
     """Where the value stands that a model found in a short form, such as a host's address."""
+    path = _without_places(path, part)
     while (
         path[-1:] != ("[key]",) and path[1:] and not isinstance(part.get(*path[:-1]), dict | list)
     ):
         path = path[:-1]
     return path
+
+
+def _without_places(path: Path, part: Part) -> Path:
+    """The path without the place of an entry that stands alone, where several may."""
+    kept: Path = ()
+    for each in path:
+        above = part.get(*kept)
+        if not (isinstance(each, int) and isinstance(above, dict) and each not in above):
+            kept += (each,)
+    return kept
 
 
 def _later(error: ErrorDetails, path: Path) -> str | None:

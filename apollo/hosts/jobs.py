@@ -4,9 +4,10 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from apollo.domain import setup
 from apollo.domain.manifest import Manifest
 from apollo.domain.turn import TurnInput
-from apollo.hosts.job import Hook, Job, Kill, ReleaseFile, Silent, Step, Switch
+from apollo.hosts.job import Hook, Job, Kill, ReleaseFile, Scope, Silent, Step, Switch
 
 SILENCE_TIMEOUT = 60
 """Seconds that the old process has to let go of the health check's port after `stop`."""
@@ -20,22 +21,11 @@ class Side:
     manifest: Manifest
     secrets: Mapping[str, str] = field(repr=False)
 
-    def hook(self, name: str, step: str, scope: str) -> list[Step]:
-        """The step that runs the hook of that name, if the setup has one."""
-        hook = self.manifest.hooks.get(name)
-        if hook is None:
-            return []
-        assert hook.timeout is not None
+    def hooks(self, name: str, step: str, scope: Scope) -> list[Step]:
+        """The steps that run the hooks of that name: `start`, `start.2`, `start.3`."""
         return [
-            Hook(
-                step=step,
-                run=hook.run,
-                folder=self.folder,
-                scope="new" if scope == "new" else "old",
-                timeout=max(1, math.ceil(hook.timeout.total_seconds())),
-                retries=hook.retries,
-                user=hook.user,
-            )
+            hook_step(hook, step if number == 1 else f"{step}.{number}", self.folder, scope)
+            for number, hook in enumerate(self.manifest.hooks.of(name), 1)
         ]
 
     def silent(self, step: str) -> list[Step]:
@@ -53,6 +43,20 @@ class Side:
         return self.manifest.env_file, "".join(lines).encode()
 
 
+def hook_step(hook: setup.Hook, step: str, folder: str, scope: Scope) -> Hook:
+    """The step that runs a hook, whose timeout is filled in."""
+    assert hook.timeout is not None
+    return Hook(
+        step=step,
+        run=hook.run,
+        folder=folder,
+        scope=scope,
+        timeout=max(1, math.ceil(hook.timeout.total_seconds())),
+        retries=hook.retries,
+        user=hook.user,
+    )
+
+
 def _quoted(value: str) -> str:
     """As systemd.exec(5) reads values: in double quotes, some characters escaped."""
     for character in '\\"$`':
@@ -63,7 +67,7 @@ def _quoted(value: str) -> str:
 def stage_job(turn: TurnInput, new: Side) -> Job:
     """Unpack the release beside the running one and install it."""
     return Job(
-        steps=tuple(new.hook("install", "install", "new")),
+        steps=tuple(new.hooks("install", "install", "new")),
         new=environment(turn, new),
         manifest=new.manifest.canonical(),
         files=tuple(
@@ -78,20 +82,20 @@ def activate_job(turn: TurnInput, new: Side, old: Side | None) -> Job:
     """Stop what runs, switch, start, validate."""
     steps: list[Step] = []
     if old:
-        steps += [*old.hook("stop", "stop", "old"), *old.silent("silent")]
+        steps += [*old.hooks("stop", "stop", "old"), *old.silent("silent")]
     steps += _switch(turn, "switch", new, old)
-    steps += [*new.hook("start", "start", "new"), *new.hook("validate", "validate", "new")]
+    steps += [*new.hooks("start", "start", "new"), *new.hooks("validate", "validate", "new")]
     return _job(turn, steps, new, old, new.env_file())
 
 
 def revert_job(turn: TurnInput, new: Side, old: Side | None, *, started: bool) -> Job:
     """Stop what this turn began, and start what ran before it."""
-    steps: list[Step] = new.hook("stop", "undo-stop", "new") if started else []
+    steps: list[Step] = new.hooks("stop", "undo-stop", "new") if started else []
     steps += [Kill("kill")]
     if old:
         steps += [*new.silent("undo-silent"), *_switch(turn, "undo-switch", old, new)]
-        steps += old.hook("start", "undo-start", "old")
-        steps += old.hook("validate", "undo-validate", "old")
+        steps += old.hooks("start", "undo-start", "old")
+        steps += old.hooks("validate", "undo-validate", "old")
     return _job(turn, steps, new, old, old.env_file() if old else None)
 
 
@@ -103,7 +107,7 @@ def _switch(turn: TurnInput, step: str, to: Side, away: Side | None) -> list[Ste
 
 def stop_job(turn: TurnInput, running: Side) -> Job:
     """Only stop what runs: there is nothing to put in its place."""
-    return _job(turn, running.hook("stop", "stop", "old"), running, running, None)
+    return _job(turn, running.hooks("stop", "stop", "old"), running, running, None)
 
 
 def _job(

@@ -1,6 +1,6 @@
 """A turn's hold on its root on the host: commands out, answers or typed errors back."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from apollo.domain.turn import TurnInput
@@ -63,9 +63,11 @@ class HostRoot:
         """Start a phase or attach to it, and follow it for a while."""
         return await self._ask(lambda: script.run(self.caller, phase, job, poll=POLL), phase)
 
-    async def drain(self, found: str, offline: str | None) -> Answer:
+    async def drain(self, found: str, offline: str | None, steps: Sequence[str]) -> Answer:
         """Journal what the balancer said, and take the balancer's file away."""
-        return await self._ask(lambda: script.drain(self.caller, found, offline=offline), "drain")
+        return await self._ask(
+            lambda: script.drain(self.caller, found, offline=offline, steps=steps), "drain"
+        )
 
     async def settle(self, verdict: str, keep: int, online: str | None) -> Answer:
         """Journal the verdict, and put the balancer's file back."""

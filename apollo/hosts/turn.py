@@ -4,7 +4,7 @@ Each attempt asks the host's journal what has been done and goes on from there. 
 is only what comes next; what has happened is the journal's to say.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -13,7 +13,7 @@ from apollo.domain.environment import BalancerSpec
 from apollo.domain.manifest import Manifest
 from apollo.domain.turn import TurnInput, TurnRecord
 from apollo.errors import ContactLost, DiskFull, SecretUnavailable
-from apollo.hosts.answer import Answer
+from apollo.hosts.answer import Answer, StepRecord
 from apollo.hosts.health import soak
 from apollo.hosts.job import Job
 from apollo.hosts.jobs import Side, activate_job, revert_job, stage_job, stop_job
@@ -29,7 +29,7 @@ from apollo.hosts.outcome import (
     updated,
 )
 from apollo.hosts.root import HostRoot
-from apollo.hosts.script import ACTIVATE_STEPS, Caller
+from apollo.hosts.script import Caller
 from apollo.ports import Footing, Hosts, HostSession, Manifests, Secrets
 
 CURRENT_CHECK = timedelta(seconds=10)
@@ -124,9 +124,10 @@ class _Attempt:
             return await self._restore(answer, self._known_failure(answer))
         failure = None
         if not answer.reverting:
-            answer = await self._drain(answer)
-            running = self._running_side(answer) or old
-            answer = await self._run("activate", activate_job(self.given, self.new, running))
+            job = activate_job(self.given, self.new, self._running_side(answer) or old)
+            back = revert_job(self.given, self.new, old, started=True)
+            answer = await self._drain(answer, (*job.names, *back.names))
+            answer = await self._run("activate", job)
             failure = await self._verify(answer, self.new, "start")
             if failure is None:
                 answer = await self._settle("verified", answer)
@@ -138,7 +139,7 @@ class _Attempt:
         self, answer: Answer, old: Side | None, failure: Failure | None
     ) -> TurnRecord:
         failure = failure or unhealthy(self.given, "start", "not known any more")
-        started = "start" in answer.steps or self.given.restart
+        started = bool(begun(answer.steps, "start")) or self.given.restart
         job = revert_job(self.given, self.new, old, started=started)
         answer = await self._run("revert", job)
         undone = await self._verify(answer, old, "undo-start") if old else None
@@ -189,7 +190,8 @@ class _Attempt:
 
     # Out of service and back
 
-    async def _drain(self, answer: Answer) -> Answer:
+    async def _drain(self, answer: Answer, steps: Sequence[str]) -> Answer:
+        """Out of the balancer; records are allocated for all steps that may have to be written."""
         self._step("drain")
         found, offline = answer.balancer or answer.balancer_before or "", None
         if self.balancer:
@@ -197,8 +199,8 @@ class _Attempt:
             if answer.balancer is None and answer.balancer_before is None:
                 found = await self.balancer.find(self.target)
         self.footing.drained = True
-        answer = await self.root.drain(found, offline)
-        if self.balancer and answer.steps.keys().isdisjoint(ACTIVATE_STEPS):
+        answer = await self.root.drain(found, offline, steps)
+        if self.balancer and answer.steps.keys().isdisjoint(steps):
             await self.balancer.drain(self.target)
             if answer.current:
                 await until_drained(self.balancer, self.target)
@@ -261,8 +263,8 @@ class _Attempt:
         if health is None:
             return None
         left = health.deadline
-        if (started := answer.steps.get(start)) and started.end:
-            left -= timedelta(seconds=max(0.0, answer.now - started.end))
+        if ends := [record.end for record in begun(answer.steps, start) if record.end]:
+            left -= timedelta(seconds=max(0.0, answer.now - max(ends)))
         verdict = await soak(self.session, side.manifest, left, meanwhile=self._hold)
         return None if verdict.healthy else unhealthy(self.given, start, verdict.found)
 
@@ -299,9 +301,10 @@ class _Attempt:
         self.given = self.given.model_copy(update={"manifest": manifest.digest, "redeploy": True})
         answer = await self._stage(redeploy=True)
         if not answer.verdict:
-            answer = await self._drain(answer)
             running = Side(answer.current or self.given.folder, manifest, self.new.secrets)
-            answer = await self._run("activate", stop_job(self.given, running))
+            job = stop_job(self.given, running)
+            answer = await self._drain(answer, job.names)
+            answer = await self._run("activate", job)
             answer = await self._settle("broken", answer)
         return broken(self.given, answer, None, None, has_old=False)
 
@@ -353,6 +356,11 @@ class _Attempt:
 
     def _step(self, step: str) -> None:
         self.footing.step = step
+
+
+def begun(steps: Mapping[str, StepRecord], hook: str) -> list[StepRecord]:
+    """The hooks of that name that have begun: `start`, `start.2`."""
+    return [record for name, record in steps.items() if name.split(".")[0] == hook]
 
 
 def _is_undo(name: str) -> bool:

@@ -35,8 +35,8 @@ def test_everything_that_is_supported_is_read(tmp_path: Path) -> None:
     assert project.release.build == "make dist"
     assert project.release.exclude == ("*.pyc",)
     assert project.setup.variables == {"PORT": "8080", "RATIO": "1.10"}
-    assert project.setup.hooks.install is not None
-    assert project.setup.hooks.install.timeout == timedelta(minutes=10)
+    (install,) = project.setup.hooks.of("install")
+    assert install.timeout == timedelta(minutes=10)
     assert project.setup.roles["worker"].balancer == "none"
     assert list(project.environments) == ["dev", "prod", "staging"]
     assert project.environments["dev"].secrets == {"DB_PASSWORD": "env:APOLLO_SECRET_DB"}

@@ -89,6 +89,21 @@ hooks: {start: {run: ''}}
 hooks: {start: {}}
   setup.hooks.start.run: expected the key run
   found nothing
+hooks: {start: {run: x, timeot: 5m}}
+  setup.hooks.start.timeot: expected a known key
+  found 'timeot'
+hooks: {start: [a, {run: x, timeot: 5m}]}
+  setup.hooks.start[1].timeot: expected a known key
+  found 'timeot'
+hooks: {start: [a, 1.10]}
+  setup.hooks.start[1]: expected a command line, or keys and values
+  found the number 1.10
+hooks: {start: []}
+  setup.hooks.start: expected at least one entry
+  found an empty list
+hooks: {start: {run: x, user: a b}}
+  setup.hooks.start.user: expected a user's name of letters, digits, '_', '.' and '-'
+  found 'a b'
 hooks: {begin: x}
   setup.hooks.begin: expected a known key
   found 'begin'

@@ -90,7 +90,7 @@ read_step() { # NAME [JOURNAL]: its state is new, ended, running, lost, or down 
 
 stale() { # STEP [FOLDER]: ended well but needed again: a start before a reboot, a switch that got lost
   case $1 in
-    start | undo-start) [ "$was" != "$boot" ] ;;
+    start | undo-start | start.* | undo-start.*) [ "$was" != "$boot" ] ;;
     switch | undo-switch) read_current; [ "$current" != "$2" ] ;;
     *) false ;;
   esac

@@ -1,0 +1,100 @@
+"""Hooks as users write them: one, or several that run one after the other."""
+
+import json
+from datetime import timedelta
+
+import pytest
+
+from apollo.domain.fleet import Host
+from apollo.domain.manifest import Manifest
+from apollo.domain.release import Artifact
+from apollo.domain.setup import Hooks, Setup
+from apollo.domain.turn import CONTACT_MARGIN, TurnInput, longest_turn
+from apollo.hosts.job import Hook
+from apollo.hosts.jobs import Side, activate_job, revert_job, stage_job
+
+OLD = {"run": "bin/start", "timeout": None, "retries": 0, "user": None}
+"""How a hook was stored before there were lists."""
+
+
+def manifest(**hooks: object) -> Manifest:
+    artifact = Artifact(sha256="a" * 64, size=1)
+    return Manifest(
+        application="shop",
+        environment="prod",
+        release="1",
+        artifact=artifact,
+        root="/srv/shop",
+        hooks=Hooks.model_validate(hooks),
+    )
+
+
+def turn() -> TurnInput:
+    return TurnInput(
+        deployment="u",
+        label="shop/prod#1",
+        owner="o",
+        application="shop",
+        environment="prod",
+        release="1",
+        granted_ms=1,
+        host=Host(name="h1", location="fra1", address="10.0.0.1"),
+    )
+
+
+@pytest.mark.parametrize("written", ["bin/start", {"run": "bin/start"}, ["bin/start"]])
+def test_one_hook_is_stored_as_it_always_was(written: object) -> None:
+    """So a manifest of before has the digest that it had."""
+    stored = json.loads(manifest(start=written).canonical())["hooks"]
+
+    assert stored == {"install": None, "start": OLD, "stop": None, "validate": None}
+    assert Manifest.model_validate(json.loads(manifest(start=OLD).canonical())) == manifest(
+        start=written
+    )
+
+
+def test_several_hooks_come_back_as_they_were_written() -> None:
+    found = manifest(start=["a", {"run": "b", "timeout": "5s", "retries": 2, "user": "app"}])
+
+    assert Manifest.model_validate_json(found.canonical()) == found
+    assert [hook.run for hook in found.hooks.of("start")] == ["a", "b"]
+    assert [hook.timeout for hook in found.hooks.of("start")] == [
+        timedelta(minutes=2),
+        timedelta(seconds=5),
+    ]
+
+
+def test_each_is_a_step_of_its_own() -> None:
+    new = Side("new", manifest(install=["i", "j"], stop="s", start=["a", "b", "c"]), {})
+    old = Side("old", manifest(stop=["x", "y"], start="z", validate=["v", "w"]), {})
+
+    assert stage_job(turn(), new).names == ("install", "install.2")
+    activate = activate_job(turn(), new, old)
+    assert activate.names == ("stop", "stop.2", "switch", "start", "start.2", "start.3")
+    assert [step.folder for step in activate.steps if isinstance(step, Hook)] == [
+        *("old", "old"),
+        *("new", "new", "new"),
+    ]
+    assert revert_job(turn(), new, old, started=True).names == (
+        *("undo-stop", "kill", "undo-switch"),
+        *("undo-start", "undo-validate", "undo-validate.2"),
+    )
+
+
+def test_each_has_its_time() -> None:
+    setup = Setup(root="/srv", hooks=Hooks.model_validate({"start": ["a", "b"]}))
+
+    assert longest_turn(setup, None) == CONTACT_MARGIN + 4 * timedelta(minutes=2)
+
+
+def test_a_role_has_its_own_list_or_inherits() -> None:
+    setup = Setup.model_validate(
+        {
+            "root": "/srv",
+            "hooks": {"start": ["a", "b"], "stop": "s"},
+            "roles": {"worker": {"hooks": {"start": "w"}}},
+        }
+    ).for_role("worker")
+
+    assert [hook.run for hook in setup.hooks.of("start")] == ["w"]
+    assert [hook.run for hook in setup.hooks.of("stop")] == ["s"]
