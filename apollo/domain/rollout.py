@@ -134,6 +134,7 @@ class HostTurn(Wire):
     running: str | None = None
     balanced: bool = True
     own_workers: bool = False
+    adopt: bool = False
 
 
 class BatchHosts(Wire):
@@ -176,6 +177,7 @@ class BatchHosts(Wire):
             redeploy=self.redeploy,
             restart=self.restart,
             running=host.running,
+            adopt=host.adopt,
         )
 
 

@@ -46,6 +46,9 @@ class TurnInput(Wire):
     restart: bool = False
     """Stop and start what the host runs, as found there; `manifest` only tells its root."""
 
+    adopt: bool = False
+    """Take the root over when it belongs to somebody else."""
+
     @property
     def activity_id(self) -> str:
         """The turn's name within its batch."""
