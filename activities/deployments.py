@@ -169,11 +169,12 @@ class DeploymentActivities:
         applied = await self.catalog.environments.get(*place, stored.revision)
         states: dict[str, HostState] = dict(await self.catalog.hosts.states(*place))
         keys = await self.catalog.keys.lines(*place)
+        adopted = await self.catalog.adoptions.hosts(*place)
         rows = await self.catalog.plans.batch(load.deployment, load.phase, load.wave, load.batch)
         gone = await self._gone(stored)
         rows = await self._skip(load, rows, gone)
         release = (await self.catalog.releases.get(stored.application, stored.release)).release
-        turns = _turns(applied.environment, release.setup, rows, states, keys)
+        turns = _turns(applied.environment, release.setup, rows, states, keys, adopted)
         return BatchHosts(
             turns=turns,
             out=_out_elsewhere(applied.environment, turns, states, gone),
@@ -420,6 +421,7 @@ def _turns(
     rows: list[HostRow],
     states: dict[str, HostState],
     keys: dict[str, list[str]],
+    adopted: set[str],
 ) -> tuple[HostTurn, ...]:
     """The hosts that have not ended. Those that fell out since the plan was made come first."""
     turns = []
@@ -442,6 +444,7 @@ def _turns(
                 was_broken=row.was_broken or row.manifest is None,
                 balanced=_balanced(host, setup),
                 own_workers=host.location in environment.own_workers,
+                adopt=host.name in adopted,
             )
         )
     return tuple(sorted(turns, key=lambda turn: (turn.group, turn.host.name not in fallen)))

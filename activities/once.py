@@ -49,6 +49,7 @@ class OnceActivities:
             )
         rows = await self._rows(load, stored)
         keys = await self.catalog.keys.lines(*place)
+        adopted = await self.catalog.adoptions.hosts(*place)
         owner = f"{await self.catalog.uuid()}/{stored.application}/{stored.environment}"
         step = OnceStep(step=step_of(load.when), hook=hook)
         chosen = matching(environment.fleet, rows, hook.on)[:CANDIDATES]
@@ -57,7 +58,11 @@ class OnceActivities:
             candidates=tuple(
                 OnceCandidate(
                     turn=_turn(stored, load, environment, host, rows[host.name], step).model_copy(
-                        update={"owner": owner, "host_keys": keys_of(host, keys)}
+                        update={
+                            "owner": owner,
+                            "host_keys": keys_of(host, keys),
+                            "adopt": host.name in adopted,
+                        }
                     ),
                     own_workers=host.location in environment.own_workers,
                 )

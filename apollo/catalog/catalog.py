@@ -7,6 +7,7 @@ from typing import Self
 from sqlalchemy import select
 
 from apollo.catalog import tables
+from apollo.catalog.adoptions import Adoptions
 from apollo.catalog.audit import Audit
 from apollo.catalog.deployments import Deployments
 from apollo.catalog.engine import Clock, Database, sqlite_file, translated, utc_now
@@ -40,6 +41,7 @@ class Catalog:
         self.outputs = Outputs(database)
         self.hosts = Hosts(database)
         self.keys = HostKeys(database)
+        self.adoptions = Adoptions(database)
         self.leases = Leases(database)
         self.promotions = Promotions(database)
         self.audit = Audit(database)

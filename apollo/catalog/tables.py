@@ -241,6 +241,16 @@ host_keys = Table(
     Column("reason", Words, nullable=False),
 )
 
+adoptions = Table(
+    "adoptions",
+    metadata,
+    *_of_environment(),
+    Column("host", String(253), primary_key=True),
+    Column("at", UtcDateTime, nullable=False),
+    Column("by", Words, nullable=False),
+    Column("reason", Words, nullable=False),
+)
+
 leases = Table(
     "leases",
     metadata,

@@ -8,6 +8,7 @@ from sqlalchemy import RowMapping, Select, bindparam, func, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from apollo.catalog import tables
+from apollo.catalog.adoptions import end_adoptions
 from apollo.catalog.changes import after_turn
 from apollo.catalog.deployments import locked_deployment
 from apollo.catalog.engine import Database, chunks
@@ -26,6 +27,7 @@ _DEPLOYMENTS = tables.deployments
 _BEGAN = bindparam("new_began", type_=_ROWS.c.started_at.type)
 _GOOD = [outcome for outcome in Outcome if outcome.good]
 _NO_TURN = (Outcome.SKIPPED, Outcome.NOT_STARTED)
+_NOT_ON_THE_HOST = (*_NO_TURN, Outcome.UNREACHABLE)
 
 
 class Turns:
@@ -57,6 +59,8 @@ class Turns:
             await self._write(connection, deployment, phase, news)
             await self._learn(connection, head, phase, news)
             await write_outputs(connection, deployment, news)
+            had = [record.host for record in news if record.outcome not in _NOT_ON_THE_HOST]
+            await end_adoptions(connection, head["application"], head["environment"], had)
         return len(news)
 
     async def ends(self, deployment: str) -> list[HostEnd]:

@@ -7,7 +7,10 @@ from cyclopts import App, Parameter
 
 from apollo.catalog.records import AppliedEnvironment
 from apollo.cli.app import add_commands
-from apollo.cli.options import Env, Json
+from apollo.cli.misuse import Misused
+from apollo.cli.options import Env, Json, Limit, Yes
+from apollo.cli.out import Why
+from apollo.cli.out import adopt as adopt_roots
 from apollo.cli.places import Place, environment_of
 from apollo.cli.render.hosts import host_json, host_lines, render_hosts
 from apollo.cli.render.terminal import moment, show, show_json, talk
@@ -20,15 +23,34 @@ At = Annotated[
     str,
     Parameter(help="As it was then: 2026-11-17T09:00:00Z, 2026-11-17, 7d ago, yesterday."),
 ]
+Adopt = Annotated[
+    bool,
+    Parameter(help="Let each host's next turn take its root over, though somebody else owns it."),
+]
 
 app = App(name="hosts")
 add_commands(app, "hosts")
 
 
 @app.default
-async def hosts(env: Env, /, *, at: At = "", release: Release = "", json: Json = False) -> int:
+async def hosts(
+    env: Env,
+    /,
+    *,
+    at: At = "",
+    release: Release = "",
+    adopt: Adopt = False,
+    limit: Limit = None,
+    reason: Why = "",
+    yes: Yes = False,
+    json: Json = False,
+) -> int:
     """Show what is known of each host, now or at a past moment."""
     place, then = environment_of(env), moment_of(at, "--at")
+    if adopt:
+        return await adopt_roots(place, [limit or "*"], reason=reason, yes=yes, json=json)
+    if limit or reason or yes:
+        raise Misused("--limit, --reason and --yes go with --adopt", hint="see apollo hosts --help")
     async with connected() as apollo:
         applied = await _applied(apollo, place, then)
         states = await apollo.hosts(place.application, place.environment, at=then)

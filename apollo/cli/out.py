@@ -1,4 +1,4 @@
-"""`apollo hosts disable|enable|forget`: hosts that take no part."""
+"""`apollo hosts disable|enable|forget`, `hosts --adopt`: words about hosts, for the catalog."""
 
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Annotated
@@ -59,6 +59,17 @@ async def forget(
     return await _change(place, "forget", hosts, change, yes=yes, json=json)
 
 
+async def adopt(place: Place, hosts: Sequence[str], *, reason: str, yes: bool, json: bool) -> int:
+    """Let the next turns of hosts take over roots that belong to somebody else."""
+    if not reason.strip():
+        raise Misused("a root is taken over for a reason", hint='say which: --reason "moved here"')
+
+    async def change(apollo: Apollo, chosen: list[str]) -> list[str]:
+        return await apollo.adopt(place.application, place.environment, chosen, reason)
+
+    return await _change(place, "adopt", hosts, change, yes=yes, json=json)
+
+
 async def _change(
     place: Place, word: str, hosts: Sequence[str], change: Change, *, yes: bool, json: bool
 ) -> int:
@@ -79,4 +90,9 @@ async def _change(
     return 0
 
 
-_PAST = {"disable": "Disabled", "enable": "Enabled", "forget": "Forgot"}
+_PAST = {
+    "disable": "Disabled",
+    "enable": "Enabled",
+    "forget": "Forgot",
+    "adopt": "At the next turn Apollo takes over the roots of",
+}

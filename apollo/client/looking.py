@@ -128,6 +128,21 @@ class Looking(Connection):
         who = self.settings.who
         return await self.catalog.hosts.forget(application, environment, names, who, reason)
 
+    async def adopt(
+        self, application: str, environment: str, hosts: str | Sequence[str], reason: str
+    ) -> list[str]:
+        """Let the next turn of each host take its root over, whoever owns it; those it is new for.
+
+        Raises:
+            NotFound: No such environment or host.
+            Refused: There is no reason.
+        """
+        if not reason.strip():
+            raise Refused("a root is taken over for a reason", hint="say which: --reason")
+        names = await self.select(application, environment, hosts)
+        who = self.settings.who
+        return await self.catalog.adoptions.allow(application, environment, names, who, reason)
+
     async def _check(self, application: str | None, environment: str | None) -> None:
         if application and environment:
             await self.catalog.environments.get(application, environment)

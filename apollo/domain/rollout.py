@@ -137,6 +137,7 @@ class HostTurn(Wire):
     running: str | None = None
     balanced: bool = True
     own_workers: bool = False
+    adopt: bool = False
 
 
 class BatchHosts(Wire):
@@ -181,6 +182,7 @@ class BatchHosts(Wire):
             restart=self.restart,
             running=host.running,
             stop=self.stop if load.phase == "forward" else "running",
+            adopt=host.adopt,
         )
 
 

@@ -37,7 +37,16 @@ class HostRoot:
     """Told of every answer: attached phases, running steps."""
 
     async def begin(self, digest: str, artifact: str, job: Job, *, redeploy: bool) -> Answer:
-        """Open the turn and stage what can be staged."""
+        """Open the turn and stage what can be staged, in a root that may have to be adopted."""
+        try:
+            return await self._begin(digest, artifact, job, redeploy=redeploy)
+        except ForeignRoot:
+            if not self.turn.adopt:
+                raise
+        await self._ask(lambda: script.adopt(self.caller), "begin")
+        return await self._begin(digest, artifact, job, redeploy=redeploy)
+
+    async def _begin(self, digest: str, artifact: str, job: Job, *, redeploy: bool) -> Answer:
         return await self._ask(
             lambda: script.begin(
                 self.caller,
@@ -109,7 +118,9 @@ class HostRoot:
             found = "({} kB are needed, {} are free)".format(*found.split())
         message = text.format(code=error.code, found=found, root=root, label=label).rstrip()
         left = "nothing was changed by this command"
-        hint = hint.format(root=root, place=f"{self.turn.application}/{self.turn.environment}")
+        hint = hint.format(
+            root=root, name=name, place=f"{self.turn.application}/{self.turn.environment}"
+        )
         return kind(f"{name}: {message}", host=name, step=step, left=left, hint=hint)
 
 
@@ -150,7 +161,8 @@ _REFUSALS: dict[str, tuple[type[TurnError], str, str]] = {
     "ForeignRoot": (
         ForeignRoot,
         "{root} belongs to {found}",
-        "use another root, or, if that owner is gone, remove {root}/.apollo/owner",
+        "use another root, or, if that owner is gone: "
+        "apollo hosts {place} --adopt --limit {name} --reason WHY",
     ),
     "HostBusy": (
         HostBusy,

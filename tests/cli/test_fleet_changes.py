@@ -47,3 +47,17 @@ def test_a_schedule_syncs_the_whole_fleet(applied: Shop, more: list[str]) -> Non
     assert said.code == 2
     assert "a schedule that syncs the whole fleet" in said.err
     assert "apollo sync prod --every 5m" in said.err
+
+
+def test_roots_are_adopted_for_a_reason_that_is_in_the_audit(applied: Shop) -> None:
+    assert applied("hosts", "prod", "--adopt", "--yes").code == 2
+    assert applied("hosts", "prod", "--limit", "web1").code == 2
+
+    words = ["--limit", "web1 | web2", "--reason", "moved", "--yes", "--json"]
+    shown = json.loads(applied.good("hosts", "prod", "--adopt", *words).out)
+    assert shown["changed"] == ["web1", "web2"]
+    again = json.loads(applied.good("hosts", "prod", "--adopt", *words).out)
+    assert again["changed"] == []
+
+    audit = json.loads(applied.good("history", "prod", "--audit", "--json").out)["audit"]
+    assert [(each["action"], each["reason"]) for each in audit][:1] == [("hosts adopt", "moved")]

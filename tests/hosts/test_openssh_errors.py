@@ -63,6 +63,8 @@ class Wrecked:
     rows: dict[str, HostRow]
     failed_activities: dict[str, str]
     serving: dict[str, str]
+    adopted: dict[str, HostRow]
+    """How the same release ended after the foreign root was adopted."""
 
 
 def inventory(fleet: OpenSshFleet, *, broken: bool) -> str:
@@ -137,13 +139,26 @@ async def deploy_twice(folder: Path, fleet: OpenSshFleet) -> Wrecked:
         result = await deployment.result()
         status = await deployment.status()
         assert status
+        serving = {name: host.serving() for name, host in fleet.hosts.items()}
         return Wrecked(
             fleet,
             result.state,
             {row.host: row for row in status.rows if row.phase == "forward"},
             await failed_activities(apollo, deployment.workflow_id),
-            {name: host.serving() for name, host in fleet.hosts.items()},
+            serving,
+            await adopt(apollo, fleet),
         )
+
+
+async def adopt(apollo: Apollo, fleet: OpenSshFleet) -> dict[str, HostRow]:
+    """Adopt the root of one host; of another one that is as foreign nobody says so."""
+    fleet.hosts["good"].inside("echo somebody/else/prod >/srv/shop/.apollo/owner")
+    assert await apollo.adopt("shop", "prod", "foreign", "moved to this catalog") == ["foreign"]
+    deployment = await apollo.deploy("shop", "prod", "2.0.0", limit="foreign | good")
+    await deployment.result()
+    status = await deployment.status()
+    assert status
+    return {row.host: row for row in status.rows if row.phase == "forward"}
 
 
 async def apply(apollo: Apollo, folder: Path, hosts: str) -> Setup:
@@ -197,6 +212,16 @@ async def test_the_hosts_own_reasons_are_unreachable_and_change_nothing(
 async def test_the_releases_fault_puts_the_host_back(wrecked: Wrecked, host: str) -> None:
     assert wrecked.rows[host].outcome is Outcome.REVERTED
     assert wrecked.serving[host] == "1.0.0"
+
+
+async def test_an_adopted_root_is_taken_over_and_no_other(wrecked: Wrecked) -> None:
+    adopted, other = wrecked.adopted["foreign"], wrecked.adopted["good"]
+
+    assert adopted.outcome is Outcome.UPDATED
+    assert wrecked.fleet.hosts["foreign"].serving() == "2.0.0"
+    assert other.record
+    assert other.record.error == "ForeignRoot"
+    assert "apollo hosts shop/prod --adopt --limit good" in other.record.hint
 
 
 async def test_the_good_host_goes_on(wrecked: Wrecked) -> None:
