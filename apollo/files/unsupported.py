@@ -8,7 +8,6 @@ from apollo.files.positions import Path
 _ENVIRONMENT = ("environments", "*")
 
 NOT_YET: tuple[Path, ...] = (
-    ("setup", "once"),
     *((*_ENVIRONMENT, key) for key in ("alarms", "freezes")),
     *((*_ENVIRONMENT, "balancer", kind) for kind in ("aws_alb", "command")),
     *((*_ENVIRONMENT, "fleet", kind) for kind in ("ansible", "script", "url")),

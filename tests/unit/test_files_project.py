@@ -113,7 +113,6 @@ def test_a_broken_file_does_not_hide_the_mistakes_of_the_others(tmp_path: Path) 
 
 
 NOT_YET = [
-    ("setup", "once: {before: x}", "setup.once", "once"),
     ("dev", "alarms: []", "alarms", "alarms"),
     ("dev", "freezes: []", "freezes", "freezes"),
     ("dev", "balancer: {aws_alb: {}}", "balancer.aws_alb", "aws_alb"),
