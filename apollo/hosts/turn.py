@@ -15,9 +15,17 @@ from apollo.domain.status import Outcome
 from apollo.domain.turn import TurnInput, TurnRecord
 from apollo.errors import ContactLost, DiskFull, SecretUnavailable
 from apollo.hosts.answer import Answer, StepRecord
-from apollo.hosts.health import soak
+from apollo.hosts.health import Checker, soak
 from apollo.hosts.job import Job
-from apollo.hosts.jobs import Side, activate_job, once_job, revert_job, stage_job, stop_job
+from apollo.hosts.jobs import (
+    Side,
+    activate_job,
+    environment,
+    once_job,
+    revert_job,
+    stage_job,
+    stop_job,
+)
 from apollo.hosts.outcome import (
     Failure,
     broken,
@@ -209,9 +217,8 @@ class _Attempt:
     async def _current(self, answer: Answer) -> TurnRecord | None:
         """The host runs the manifest: if it is healthy too, it is not touched."""
         self._step("check")
-        health = await soak(
-            self.session, self.new.manifest, CURRENT_CHECK, healthy_for=timedelta(0)
-        )
+        checker = self._checker(self.new)
+        health = await soak(checker, CURRENT_CHECK, healthy_for=timedelta(0))
         return current(self.given, answer) if health.healthy else None
 
     # Out of service and back
@@ -293,8 +300,13 @@ class _Attempt:
         left = health.deadline
         if ends := [record.end for record in begun(answer.steps, start) if record.end]:
             left -= timedelta(seconds=max(0.0, answer.now - max(ends)))
-        verdict = await soak(self.session, side.manifest, left, meanwhile=self._hold)
+        verdict = await soak(self._checker(side), left, meanwhile=self._hold)
         return None if verdict.healthy else unhealthy(self.given, start, verdict.found)
+
+    def _checker(self, side: Side) -> Checker:
+        variables = environment(self.given, side)
+        address = self.given.host.address
+        return Checker(self.session, side.manifest, address, variables, side.secrets)
 
     async def _hold(self) -> None:
         """Assert the drained state again: a balancer that reloads forgets it."""
