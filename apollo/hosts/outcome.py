@@ -61,6 +61,12 @@ def unhealthy(turn: TurnInput, step: str, found: str) -> Failure:
     return Failure("NotHealthy", "verify", text)
 
 
+def release_gone(turn: TurnInput, folder: str) -> Failure:
+    """A hook has deleted the release that it belongs to."""
+    text = f"{turn.host.name}: releases/{folder} is not there any more: a hook has removed it"
+    return Failure("HookFailed", "start", text)
+
+
 def nothing_runs(turn: TurnInput) -> NothingRuns:
     """The release that served last has lost its manifest."""
     host = turn.host.name

@@ -33,6 +33,7 @@ from apollo.hosts.outcome import (
     failed_step,
     nothing_runs,
     outputs,
+    release_gone,
     reverted,
     unhealthy,
     untouched,
@@ -172,6 +173,7 @@ class _Attempt:
     ) -> TurnRecord:
         failure = failure or unhealthy(self.given, "start", "not known any more")
         started = bool(begun(answer.steps, "start")) or self.given.restart
+        started = started and answer.staged  # a release that is gone has no stop hook any more
         job = revert_job(self.given, self.new, old, started=started)
         answer = await self._run("revert", job)
         undone = await self._verify(answer, old, "undo-start") if old else None
@@ -290,6 +292,8 @@ class _Attempt:
         self._step("verify")
         if failure := self._failed(answer, list(answer.steps), undo=start.startswith("undo")):
             return failure
+        if side is self.new and not answer.staged:
+            return release_gone(self.given, side.folder)
         health = side.manifest.health
         if health is None:
             return None
