@@ -11,6 +11,7 @@ import structlog
 from temporalio import activity
 from temporalio.exceptions import ApplicationError, ApplicationErrorCategory
 
+from apollo.activities.host_keys import keep_accepted
 from apollo.activities.lease import LeaseKeeper
 from apollo.catalog.records import HostRow, NewDeployment, StoredDeployment
 from apollo.domain.budget import Ended, end_state
@@ -215,7 +216,9 @@ class DeploymentActivities:
     async def record(self, given: RecordInput) -> Recorded | None:
         """Write how hosts ended, and tell of hosts of the batch that have left the inventory."""
         await self.catalog.turns.record(given.deployment, given.phase, given.records)
-        gone = await self._gone(await self.catalog.deployments.by_uuid(given.deployment))
+        stored = await self.catalog.deployments.by_uuid(given.deployment)
+        await keep_accepted(self.catalog, stored, given.records)
+        gone = await self._gone(stored)
         if not gone:
             return Recorded()
         rows = await self.catalog.plans.batch(

@@ -45,6 +45,9 @@ class Stream:
 class HostSession(Protocol):
     """A connection to one host."""
 
+    accepted_key: str
+    """The host key that was accepted though nobody had trusted one (`first_use`), if so."""
+
     async def run(self, line: str, stdin: bytes = b"") -> bytes:
         """Run a command line with data on its standard input and return its standard output.
 
@@ -122,10 +125,17 @@ class Footing:
     step: str = "connect"
     drained: bool = False
     attached: list[str] = field(default_factory=list)
+    host_key: str = ""
+    """The host key that was accepted though nobody had trusted one."""
 
     def details(self) -> dict[str, Any]:
         """As it travels in heartbeats."""
-        return {"step": self.step, "drained": self.drained, "attached": list(self.attached)}
+        return {
+            "step": self.step,
+            "drained": self.drained,
+            "attached": list(self.attached),
+            "host_key": self.host_key,
+        }
 
 
 class RunTurn(Protocol):
