@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING
 from temporalio import activity
 from temporalio.exceptions import ApplicationError
 
-from apollo.activities.deployments import check_lease, explained, folder_of, keys_of
-from apollo.activities.host_keys import keep_accepted
+from apollo.activities.deployments import check_lease, folder_of
+from apollo.activities.explained import explained
+from apollo.activities.host_keys import keep_accepted, keys_of
 from apollo.domain.environment import Environment
 from apollo.domain.fleet import Host
 from apollo.domain.once import (

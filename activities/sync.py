@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from temporalio import activity
 
-from apollo.activities.deployments import explained
+from apollo.activities.explained import explained
 from apollo.activities.host_keys import first_use
 from apollo.catalog.records import AppliedEnvironment, StoredDeployment
 from apollo.domain.fleet import Host

@@ -7,6 +7,7 @@ from types import TracebackType
 from typing import Any, Protocol, Self
 
 from apollo.domain.fleet import Host
+from apollo.domain.keys import Scanned
 from apollo.domain.manifest import Manifest
 from apollo.domain.sync import Sight
 from apollo.domain.turn import TurnInput, TurnRecord
@@ -147,6 +148,13 @@ class RunTurn(Protocol):
         Raises:
             TurnError: The attempt could not go on.
         """
+
+
+class ScanKey(Protocol):
+    """Asks hosts for their SSH keys."""
+
+    async def __call__(self, reach: Reach) -> Scanned:
+        """The key that a host shows; never raises."""
 
 
 class LookAt(Protocol):

@@ -15,6 +15,7 @@ from temporalio.worker import PollerBehaviorAutoscaling, Worker
 
 from apollo import names
 from apollo.activities.deployments import DeploymentActivities
+from apollo.activities.host_keys import KeyActivities, ScanActivities
 from apollo.activities.hosts import HostActivities
 from apollo.activities.notifications import NotificationActivities
 from apollo.activities.once import OnceActivities
@@ -23,6 +24,7 @@ from apollo.activities.sync import LookActivities, SyncActivities
 from apollo.balancers import build_balancer
 from apollo.cluster import ensure_search_attributes, usable
 from apollo.hosts.look import Looker
+from apollo.hosts.scan import scan
 from apollo.hosts.secrets import ReferenceSecrets
 from apollo.hosts.session import SshHosts
 from apollo.hosts.turn import TurnRunner
@@ -37,9 +39,10 @@ from apollo.workflows.deployment import Deployment
 from apollo.workflows.look import Look
 from apollo.workflows.notification import Notification
 from apollo.workflows.promotion import Promotion
+from apollo.workflows.scan import ScanKeys
 
 Role = Literal["control", "hosts", "all"]
-WORKFLOWS = (Deployment, Batch, Promotion, Notification, Look)
+WORKFLOWS = (Deployment, Batch, Promotion, Notification, Look, ScanKeys)
 
 
 async def run_worker(settings: Settings, role: Role = "all", locations: Sequence[str] = ()) -> None:
@@ -76,6 +79,7 @@ async def running(
             offered = (
                 control,
                 OnceActivities(catalog),
+                KeyActivities(catalog),
                 promotions,
                 SyncActivities(catalog, client),
                 notifications,
@@ -83,14 +87,16 @@ async def running(
             await stack.enter_async_context(_control_worker(client, settings, *offered))
         if role in ("hosts", "all"):
             runner = _runner(settings)
-            turns, looks = HostActivities(runner), LookActivities(Looker(runner.hosts))
+            offers = (
+                HostActivities(runner),
+                LookActivities(Looker(runner.hosts)),
+                ScanActivities(scan),
+            )
             queues = [f"{names.HOSTS_QUEUE}-{location}" for location in locations]
             if role == "all" or not queues:
                 queues.append(names.HOSTS_QUEUE)
             for queue in queues:
-                await stack.enter_async_context(
-                    _hosts_worker(client, settings, queue, turns, looks)
-                )
+                await stack.enter_async_context(_hosts_worker(client, settings, queue, *offers))
         yield
 
 

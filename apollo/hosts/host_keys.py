@@ -1,6 +1,5 @@
 """Which keys a host may show, and what is wrong when it shows another."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import asyncssh
@@ -144,8 +143,3 @@ def _certificate(host: Reachable, check: KeyCheck, error: Exception) -> str:
 def bare(line: str) -> str:
     """A key's line without its comment."""
     return " ".join(line.split()[:2])
-
-
-def plain_lines(lines: Sequence[str]) -> list[str]:
-    """The keys among trusted lines, without comments and authorities."""
-    return [bare(line) for line in lines if not line.startswith("@")]

@@ -59,7 +59,7 @@ async def test_the_known_key_is_let_through_and_another_is_a_changed_one(
 
     assert await said(fleet, host, f"{host.host_key} a comment") == ""
     assert await said(fleet, host, OTHER, host.host_key) == ""
-    with pytest.raises(HostKeyChanged, match="known SHA256:.*shown SHA256:") as changed:
+    with pytest.raises(HostKeyChanged, match=r"known SHA256:.*shown SHA256:") as changed:
         await said(fleet, host, OTHER)
     assert "apollo hosts trust shop/prod --replace plain" in changed.value.hint
 
