@@ -7,6 +7,7 @@ from types import TracebackType
 from typing import Any, Protocol, Self
 
 from apollo.domain.fleet import Host
+from apollo.domain.logs import HostLog, LogRead
 from apollo.domain.manifest import Manifest
 from apollo.domain.sync import Sight
 from apollo.domain.turn import TurnInput, TurnRecord
@@ -136,6 +137,17 @@ class RunTurn(Protocol):
 
         Raises:
             TurnError: The attempt could not go on.
+        """
+
+
+class ReadPrinted(Protocol):
+    """Reads what the hooks of a host's turn print, and changes nothing."""
+
+    async def __call__(self, given: LogRead) -> HostLog:
+        """What came since, without secrets.
+
+        Raises:
+            TurnError: The host cannot be reached, or what it says cannot be shown.
         """
 
 
