@@ -1,6 +1,6 @@
 """`apollo logs`."""
 
-from typing import Annotated, Any
+from typing import Annotated
 
 from cyclopts import Parameter
 
@@ -8,7 +8,7 @@ from apollo.catalog.records import StoredOutput
 from apollo.cli.options import Env, JsonLines
 from apollo.cli.places import Place, place_of
 from apollo.cli.render.logs import part_json, render_output, render_part, stored_json
-from apollo.cli.render.terminal import show, show_json, talk
+from apollo.cli.render.terminal import show, show_line, talk
 from apollo.cli.session import connected
 from apollo.client import Apollo
 
@@ -49,7 +49,7 @@ async def _live(
         if step not in ("", part.step):
             continue
         if json:
-            show_json(part_json(label, host, part))
+            show_line(part_json(label, host, part))
             continue
         show(render_part(label, part, new=last != part.step))
         last = part.step
@@ -61,8 +61,7 @@ async def _live(
 def _stored(outputs: list[StoredOutput], json: bool) -> None:
     if json:
         for each in outputs:
-            line: dict[str, Any] = stored_json(each)
-            show_json(line)
+            show_line(stored_json(each))
         return
     if not outputs:
         talk("Its hooks printed nothing.")

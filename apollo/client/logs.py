@@ -1,5 +1,6 @@
 """What hooks have printed: the end of it from the catalog, and all of it while a turn runs."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from uuid import uuid4
 
@@ -15,6 +16,10 @@ from apollo.workflows.logs import Logs
 
 POLL = 10
 """Seconds that one question waits on the host for something new."""
+
+
+AGAIN = 1.0
+"""Seconds between two questions, where nothing new had come."""
 
 
 class Logging(Connection):
@@ -55,6 +60,8 @@ class Logging(Connection):
                     yield log.label, part
             if not (wait and log.under_way):
                 return
+            if not any(part.text for part in log.parts):
+                await asyncio.sleep(AGAIN)
             seen = {part.step: part.end for part in log.parts}
             more = {"deployment": log.deployment, "turn": log.turn, "seen": seen, "poll": POLL}
             request = request.model_copy(update=more)

@@ -9,6 +9,7 @@ from apollo.catalog.records import StoredOutput
 from apollo.cli.render.terminal import Cell
 from apollo.cli.render.turn import span
 from apollo.domain.logs import LogPart
+from apollo.files.mistakes import one_line
 
 
 def render_output(output: StoredOutput) -> Iterator[Cell]:
@@ -33,7 +34,7 @@ def _heading(text: str) -> Cell:
 def _lines(text: str, missing: int) -> Iterator[Cell]:
     if missing:
         yield Text(f"… {missing} bytes before this are not here", style="dim")
-    yield from (Text(line) for line in text.splitlines())
+    yield from (Text(one_line(line.expandtabs())) for line in text.splitlines())
 
 
 def stored_json(output: StoredOutput) -> dict[str, Any]:

@@ -2,13 +2,15 @@
 
 printed() { # DEPLOYMENT TURN POLL [STEP=SEEN…]: beyond the bytes that were seen of that turn
   cd "$root" 2>/dev/null || return 0
-  whose_turn - -
-  [ "$deployment" = "$1" ] || journal=.apollo/none # its turn has not begun
-  seen_of=$2 left=$3
+  wanted=$1 seen_of=$2 left=$3
   shift 3
-  seen=" $* "
-  [ "$seen_of" = "$turn" ] || seen=
-  while [ "$left" -gt 0 ] && nothing_new; do
+  known=" $* "
+  while :; do
+    whose_turn - -
+    [ "$deployment" = "$wanted" ] || journal=.apollo/none # its turn has not begun
+    [ "$turn" = "$seen_of" ] && seen=$known || seen=
+    read_turn
+    [ "$left" -gt 0 ] && [ "$verdict" = - ] && nothing_new || break
     sleep 1
     left=$((left - 1))
   done
