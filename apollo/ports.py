@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Protocol, Self
 
@@ -27,6 +28,16 @@ class HostSession(Protocol):
 
         Raises:
             ContactLost: The connection ended before the command did.
+        """
+
+    async def send(self, source: Path, target: str, start: int) -> bool:
+        """Write a file's bytes from `start` on into a file of the host that is there.
+
+        Returns:
+            Whether that could begin: a host may have no way to send files.
+
+        Raises:
+            ContactLost: The connection ended before all was written.
         """
 
     async def http(self, host: str, port: int, path: str, status: int) -> Probe:
@@ -76,8 +87,8 @@ class Manifests(Protocol):
     async def manifest(self, digest: str) -> Manifest:
         """The manifest of that digest."""
 
-    async def artifact(self, sha256: str) -> bytes:
-        """The artifact of that digest."""
+    async def artifact(self, sha256: str) -> Path:
+        """A local file with the artifact of that digest; not to be written."""
 
 
 class Secrets(Protocol):

@@ -133,7 +133,7 @@ def _tar(source: Path, spool: BinaryIO, excluded: Excluded) -> Iterable[Entry]:
                 runs = _executable(member.mode)
                 entries[path] = Entry(path, "file", executable=runs, content=part.opened)
         # A checksum comes at the very end, behind what tar reads.
-        while archive.fileobj and archive.fileobj.read(1 << 20):
+        while archive.fileobj.read(1 << 20):
             pass
     return entries.values()
 
