@@ -23,13 +23,15 @@ class Hook:
     timeout: int = 120
     retries: int = 0
     user: str | None = None
+    ignored: bool = False
+    """Whether the phase goes on when it fails; its output then says that it did."""
 
     def line(self) -> str:
         """The step as the host script reads it."""
         command = f"exec /bin/sh -c {shlex.quote(self.run)} </dev/null\n"
         return (
             f"hook {self.step} {self.scope} {self.folder} {self.timeout} {self.retries}"
-            f" {self.user or '-'} {_encode(command)}"
+            f" {self.user or '-'} {_encode(command)}{' ignored' if self.ignored else ''}"
         )
 
 
@@ -103,7 +105,7 @@ class Job:
 
     def encode(self) -> bytes:
         """The lines for standard input; nothing is done on the host before the last has arrived."""
-        lines = [f"env {scope} {_exports(self._scope(scope))}" for scope in ("new", "old")]
+        lines = [f"env {scope} {_encode(exports(self._scope(scope)))}" for scope in ("new", "old")]
         if self.manifest:
             lines.append(f"manifest {_encode(self.manifest)}")
         lines += [f"file {_encode(f.path)} {f.mode} {_encode(f.content)}" for f in self.files]
@@ -117,9 +119,9 @@ class Job:
         return self.new if scope == "new" else self.old
 
 
-def _exports(variables: Mapping[str, str]) -> str:
+def exports(variables: Mapping[str, str]) -> bytes:
     """A little shell script, so that the host need not take the values apart."""
-    return _encode("".join(f"export {n}={shlex.quote(v)}\n" for n, v in variables.items()))
+    return "".join(f"export {n}={shlex.quote(v)}\n" for n, v in variables.items()).encode()
 
 
 def _encode(value: str | bytes) -> str:

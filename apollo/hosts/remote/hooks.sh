@@ -20,6 +20,8 @@ launch() { # STEP FOLDER USER: in a session of its own; values come by standard 
   cd "releases/$2" || exit 126
   [ "$3" = - ] || eval "home=~$3 name=$3"
   as_user "$3"
+  [ -z "$sudo" ] || command -v sudo >/dev/null ||
+    { echo "apollo: user $3 needs sudo, which this host does not have" && exit 126; }
   exec setsid $sudo env -i PATH="$PATH" HOME="$home" USER="$name" LANG="$lang" APOLLO_STEP="$mark" \
     /bin/sh -c 'eval "$(cat)"'
 }
@@ -76,7 +78,13 @@ stop_all() { # MARK GROUP|- USER: TERM, and after ten seconds KILL
     sleep 0.2
     waits=$((waits - 1))
   done
-  send KILL "$@" || return 0
+  # What forks faster than it is killed is stopped first, until nothing is left that could fork.
+  for round in 1 2 3; do send STOP "$@" || return 0; done
+  waits=50
+  while [ "$waits" -gt 0 ] && send KILL "$@"; do
+    sleep 0.1
+    waits=$((waits - 1))
+  done
 }
 
 stop_turn() { # everything that this turn has started, as any user
