@@ -61,7 +61,7 @@ async def send_file(
         return False
     async with client:
         try:
-            remote = await client.open(target, asyncssh.FXF_WRITE)
+            remote = await client.open(target, asyncssh.FXF_WRITE, encoding=None)
         except (asyncssh.SFTPNoSuchFile, asyncssh.SFTPPermissionDenied):
             return False  # it shows other folders than the shell does
         async with remote:
