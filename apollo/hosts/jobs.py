@@ -78,6 +78,7 @@ def stage_job(turn: TurnInput, new: Side) -> Job:
             for path, file in new.manifest.files.items()
         ),
         shared=new.manifest.shared,
+        secrets=tuple(new.secrets.values()),
     )
 
 
@@ -141,6 +142,7 @@ def _job(
         new=environment(turn, new),
         old=environment(turn, old) if old else {},
         env_file=env_file,
+        secrets=(*new.secrets.values(), *(old.secrets.values() if old else ())),
     )
 
 

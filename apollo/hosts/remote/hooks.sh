@@ -45,16 +45,24 @@ watch() { # STEP TIMEOUT USER: trims the output, ends the hook at its deadline; 
   stop_all "$deployment/$turn/$1/" "$pid" "$3"
 }
 
-trim() { # STEP: the last MiB of an output above 16 MiB; the hook appends, so no hole is left
+trim() { # STEP: whole lines of the last MiB of an output above 16 MiB; the hook appends: no hole is left
   file=$journal/out.$1 cut=0
   size=$(wc -c <"$file")
   [ "$size" -gt 16777216 ] || return 0
   [ ! -e "$journal/cut.$1" ] || read -r cut <"$journal/cut.$1"
-  tail -c 1048576 "$file" >"$file.tail"
+  tail -c 1048576 "$file" | tail -n +2 >"$file.tail"
+  kept=$(wc -c <"$file.tail")
   : >"$file"
   cat "$file.tail" >>"$file"
   rm -f "$file.tail"
-  echo $((cut + size - 1048576)) >"$journal/cut.$1"
+  echo $((cut + size - kept)) >"$journal/cut.$1"
+}
+
+conceal() { # OUTPUT: takes the values of secrets out, which came by standard input and stay there
+  [ -n "$hidden" ] && [ -s "$1" ] && decode "$hidden" | grep -qF -f - "$1" || return 0
+  decode "$concealing" | sed -f /proc/self/fd/3 "$1" 3<&0 >"$1.tail" && : >"$1" && cat "$1.tail" >>"$1" ||
+    echo 'apollo: no room to take secrets out' >"$1"
+  rm -f "$1.tail"
 }
 
 # Signals a process group, and every process that carries a mark: one may have left the group.
