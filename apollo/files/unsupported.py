@@ -42,8 +42,6 @@ def not_yet_values(kind: str, value: Any) -> Told | None:
         return words("archives in zst")
     if kind == "inventory" and "://" in text:
         return words("inventories from a URL")
-    if kind == "secrets" and text.startswith("command:"):
-        return words("secrets from commands")
     if kind == "at" and text.startswith("ssh:"):
         return words("sockets through SSH")
     return None
