@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Protocol, Self
 
@@ -50,6 +51,16 @@ class HostSession(Protocol):
 
         Raises:
             ContactLost: The connection ended before the command did.
+        """
+
+    async def send(self, source: Path, target: str, start: int) -> bool:
+        """Write a file's bytes from `start` on into a file of the host that is there.
+
+        Returns:
+            Whether that could begin: a host may have no way to send files.
+
+        Raises:
+            ContactLost: The connection ended before all was written.
         """
 
     def forward(self, host: str, port: int) -> AbstractAsyncContextManager[Stream]:
@@ -100,8 +111,8 @@ class Manifests(Protocol):
     async def manifest(self, digest: str) -> Manifest:
         """The manifest of that digest."""
 
-    async def artifact(self, sha256: str) -> bytes:
-        """The artifact of that digest."""
+    async def artifact(self, sha256: str) -> Path:
+        """A local file with the artifact of that digest; not to be written."""
 
 
 class Secrets(Protocol):

@@ -42,6 +42,7 @@ from apollo.hosts.outcome import (
 )
 from apollo.hosts.root import HostRoot
 from apollo.hosts.script import Caller
+from apollo.hosts.transfer import bring
 from apollo.ports import Footing, Hosts, HostSession, Manifests, Secrets
 
 CURRENT_CHECK = timedelta(seconds=10)
@@ -194,8 +195,7 @@ class _Attempt:
         assert self.given.manifest
         answer = await self.root.begin(self.given.manifest, artifact.sha256, job, redeploy=again)
         if answer.need_artifact:
-            data = await self.parts.manifests.artifact(artifact.sha256)
-            await self.root.put(artifact.sha256, data)
+            await bring(artifact, self.parts.manifests, self.session, self.root)
             answer = await self.root.run("stage", job)
         return await self._follow("stage", answer)
 
@@ -204,7 +204,7 @@ class _Attempt:
         unpack = answer.steps.get("unpack")
         if unpack and unpack.exit == DISK_FULL:
             raise DiskFull(
-                f"{self.given.host.name}: no room to unpack, {answer.free_kb} kB are free",
+                f"{self.given.host.name}: {_last_line(unpack.output)}",
                 host=self.given.host.name,
                 step="stage",
                 left="the host was not drained and serves what it served",
@@ -403,6 +403,10 @@ class _Attempt:
 def begun(steps: Mapping[str, StepRecord], hook: str) -> list[StepRecord]:
     """The hooks of that name that have begun: `start`, `start.2`."""
     return [record for name, record in steps.items() if name.split(".")[0] == hook]
+
+
+def _last_line(output: bytes) -> str:
+    return output.decode(errors="replace").strip().rpartition("\n")[2]
 
 
 def _is_undo(name: str) -> bool:

@@ -130,7 +130,6 @@ NOT_YET = [
     ("fleet", "{inventory: {url: x}}", "fleet.inventory", "inventory url"),
     ("fleet", "{inventory: 'https://x/y'}", "fleet.inventory", "inventories from a URL"),
     ("fleet", "{ansible: x}", "fleet.ansible", "ansible"),
-    ("top", "release: {artifact: a.tar.zst}", "release.artifact", "archives in zst"),
 ]
 
 
