@@ -117,7 +117,7 @@ class Manifests(Protocol):
 
 
 class Secrets(Protocol):
-    """Resolves references to secrets within what the worker's settings allow."""
+    """Resolves references to secrets within what the worker's settings allow; may take a while."""
 
     def resolve(self, references: Mapping[str, str]) -> dict[str, str]:
         """Name → reference in, name → value out.
