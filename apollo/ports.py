@@ -3,11 +3,13 @@
 from collections.abc import Mapping
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Protocol, Self
 
 from apollo.domain.fleet import Host
 from apollo.domain.keys import Scanned
+from apollo.domain.logs import HostLog, LogRead
 from apollo.domain.manifest import Manifest
 from apollo.domain.sync import Sight
 from apollo.domain.turn import TurnInput, TurnRecord
@@ -54,6 +56,16 @@ class HostSession(Protocol):
 
         Raises:
             ContactLost: The connection ended before the command did.
+        """
+
+    async def send(self, source: Path, target: str, start: int) -> bool:
+        """Write a file's bytes from `start` on into a file of the host that is there.
+
+        Returns:
+            Whether that could begin: a host may have no way to send files.
+
+        Raises:
+            ContactLost: The connection ended before all was written.
         """
 
     def forward(self, host: str, port: int) -> AbstractAsyncContextManager[Stream]:
@@ -104,12 +116,12 @@ class Manifests(Protocol):
     async def manifest(self, digest: str) -> Manifest:
         """The manifest of that digest."""
 
-    async def artifact(self, sha256: str) -> bytes:
-        """The artifact of that digest."""
+    async def artifact(self, sha256: str) -> Path:
+        """A local file with the artifact of that digest; not to be written."""
 
 
 class Secrets(Protocol):
-    """Resolves references to secrets within what the worker's settings allow."""
+    """Resolves references to secrets within what the worker's settings allow; may take a while."""
 
     def resolve(self, references: Mapping[str, str]) -> dict[str, str]:
         """Name → reference in, name → value out.
@@ -155,6 +167,17 @@ class ScanKey(Protocol):
 
     async def __call__(self, reach: Reach) -> Scanned:
         """The key that a host shows; never raises."""
+
+
+class ReadPrinted(Protocol):
+    """Reads what the hooks of a host's turn print, and changes nothing."""
+
+    async def __call__(self, given: LogRead) -> HostLog:
+        """What came since, without secrets.
+
+        Raises:
+            TurnError: The host cannot be reached, or what it says cannot be shown.
+        """
 
 
 class LookAt(Protocol):

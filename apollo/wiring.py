@@ -4,6 +4,7 @@ import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from temporalio.client import Client
@@ -27,9 +28,9 @@ class StoredManifests:
         """The manifest of that digest."""
         return Manifest.model_validate_json(await self.store.get_bytes(digest))
 
-    async def artifact(self, sha256: str) -> bytes:
-        """The artifact of that digest."""
-        return await self.store.get_bytes(sha256)
+    async def artifact(self, sha256: str) -> Path:
+        """A local file with the artifact of that digest; not to be written."""
+        return await self.store.path(sha256)
 
 
 def open_store(settings: Settings) -> Store:

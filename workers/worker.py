@@ -17,6 +17,7 @@ from apollo import names
 from apollo.activities.deployments import DeploymentActivities
 from apollo.activities.host_keys import KeyActivities, ScanActivities
 from apollo.activities.hosts import HostActivities
+from apollo.activities.logs import LogActivities, PrintedActivities
 from apollo.activities.notifications import NotificationActivities
 from apollo.activities.once import OnceActivities
 from apollo.activities.promotions import PromotionActivities
@@ -24,6 +25,7 @@ from apollo.activities.sync import LookActivities, SyncActivities
 from apollo.balancers import build_balancer
 from apollo.cluster import ensure_search_attributes, usable
 from apollo.hosts.look import Looker
+from apollo.hosts.printed import PrintedReader
 from apollo.hosts.scan import scan
 from apollo.hosts.secrets import ReferenceSecrets
 from apollo.hosts.session import SshHosts
@@ -36,13 +38,14 @@ from apollo.webhooks import post
 from apollo.wiring import StoredManifests, connect_temporal, open_catalog, open_store
 from apollo.workflows.batch import Batch
 from apollo.workflows.deployment import Deployment
+from apollo.workflows.logs import Logs
 from apollo.workflows.look import Look
 from apollo.workflows.notification import Notification
 from apollo.workflows.promotion import Promotion
 from apollo.workflows.scan import ScanKeys
 
 Role = Literal["control", "hosts", "all"]
-WORKFLOWS = (Deployment, Batch, Promotion, Notification, Look, ScanKeys)
+WORKFLOWS = (Deployment, Batch, Promotion, Notification, Look, Logs, ScanKeys)
 
 
 async def run_worker(settings: Settings, role: Role = "all", locations: Sequence[str] = ()) -> None:
@@ -80,6 +83,7 @@ async def running(
                 control,
                 OnceActivities(catalog),
                 KeyActivities(catalog),
+                LogActivities(catalog, open_store(settings)),
                 promotions,
                 SyncActivities(catalog, client),
                 notifications,
@@ -90,6 +94,7 @@ async def running(
             offers = (
                 HostActivities(runner),
                 LookActivities(Looker(runner.hosts)),
+                PrintedActivities(PrintedReader(runner.hosts, runner.secrets)),
                 ScanActivities(scan),
             )
             queues = [f"{names.HOSTS_QUEUE}-{location}" for location in locations]

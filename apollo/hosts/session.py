@@ -12,6 +12,7 @@ import asyncssh
 
 from apollo.errors import ConnectFailed, ContactLost, NoShell
 from apollo.hosts.connect import connect
+from apollo.hosts.transfer import send_file
 from apollo.ports import Reachable, Stream
 
 CONNECT_TRIES = 3
@@ -87,6 +88,16 @@ class SshSession:
             if self._connection and self._connection.is_closed():
                 raise ConnectionError("the connection was closed")
         return bytes(output or b"")
+
+    async def send(self, source: Path, target: str, start: int) -> bool:
+        """Write a file's bytes from `start` on into a file of the host; False without SFTP.
+
+        Raises:
+            ContactLost: The connection ended before all was written.
+        """
+        async with self._channel, self._contact("send the artifact"):
+            assert self._connection
+            return await send_file(self._connection, source, target, start)
 
     @asynccontextmanager
     async def forward(self, host: str, port: int) -> AsyncIterator[Stream]:

@@ -4,6 +4,7 @@ Each attempt asks the host's journal what has been done and goes on from there. 
 is only what comes next; what has happened is the journal's to say.
 """
 
+import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
@@ -41,6 +42,7 @@ from apollo.hosts.outcome import (
 )
 from apollo.hosts.root import HostRoot
 from apollo.hosts.script import Caller
+from apollo.hosts.transfer import bring
 from apollo.ports import Footing, Hosts, HostSession, Manifests, Secrets
 
 CURRENT_CHECK = timedelta(seconds=10)
@@ -107,7 +109,7 @@ class _Attempt:
             return await self._restart()
         if self.given.once:
             return await self._once(manifest)
-        self.new = Side(self.given.folder, manifest, self._secrets(manifest))
+        self.new = Side(self.given.folder, manifest, await self._secrets(manifest))
         answer = await self._stage()
         if answer.same:
             if record := await self._current(answer):
@@ -120,7 +122,7 @@ class _Attempt:
 
     async def _once(self, manifest: Manifest) -> TurnRecord:
         """Run what runs once per deployment; the host goes on serving what it serves."""
-        self.new = Side(self.given.folder, manifest, self._secrets(manifest))
+        self.new = Side(self.given.folder, manifest, await self._secrets(manifest))
         answer = await self._stage(redeploy=True)
         if not answer.staged:
             return self._not_staged(answer)
@@ -148,7 +150,7 @@ class _Attempt:
                 "previous_release": found.release,
             }
         )
-        self.new = Side(answer.previous, found, self._secrets(found))
+        self.new = Side(answer.previous, found, await self._secrets(found))
         return await self._bring(answer)
 
     async def _bring(self, answer: Answer) -> TurnRecord:
@@ -158,7 +160,7 @@ class _Attempt:
             return await self._restore(answer, self._known_failure(answer))
         failure = None
         if not answer.reverting:
-            job = activate_job(self.given, self.new, self._running_side(answer) or old)
+            job = activate_job(self.given, self.new, await self._running_side(answer) or old)
             back = revert_job(self.given, self.new, old, started=True)
             answer = await self._drain(answer, (*job.names, *back.names))
             answer = await self._run("activate", job)
@@ -194,8 +196,7 @@ class _Attempt:
         assert self.given.manifest
         answer = await self.root.begin(self.given.manifest, artifact.sha256, job, redeploy=again)
         if answer.need_artifact:
-            data = await self.parts.manifests.artifact(artifact.sha256)
-            await self.root.put(artifact.sha256, data)
+            await bring(artifact, self.parts.manifests, self.session, self.root)
             answer = await self.root.run("stage", job)
         return await self._follow("stage", answer)
 
@@ -204,7 +205,7 @@ class _Attempt:
         unpack = answer.steps.get("unpack")
         if unpack and unpack.exit == DISK_FULL:
             raise DiskFull(
-                f"{self.given.host.name}: no room to unpack, {answer.free_kb} kB are free",
+                f"{self.given.host.name}: {_last_line(unpack.output)}",
                 host=self.given.host.name,
                 step="stage",
                 left="the host was not drained and serves what it served",
@@ -337,7 +338,7 @@ class _Attempt:
         if running_digest is None:
             return broken(self.given, Answer(), None, None, has_old=False)
         manifest = await self.parts.manifests.manifest(running_digest)
-        self.new = Side(self.given.folder, manifest, self._secrets(manifest))
+        self.new = Side(self.given.folder, manifest, await self._secrets(manifest))
         self.root = self._root_of(manifest)
         self.given = self.given.model_copy(update={"manifest": manifest.digest, "redeploy": True})
         answer = await self._stage(redeploy=True)
@@ -356,15 +357,15 @@ class _Attempt:
         if not answer.previous or answer.previous_manifest is None:
             return None
         manifest = Manifest.model_validate_json(answer.previous_manifest)
-        return Side(answer.previous, manifest, self._secrets(manifest))
+        return Side(answer.previous, manifest, await self._secrets(manifest))
 
-    def _running_side(self, answer: Answer) -> Side | None:
+    async def _running_side(self, answer: Answer) -> Side | None:
         """What `current` points to, where a turn before this one left it on something else."""
         if answer.current in (None, self.new.folder, answer.previous) or not answer.manifest:
             return None
         manifest = Manifest.model_validate_json(answer.manifest)
         assert answer.current
-        return Side(answer.current, manifest, self._secrets(manifest))
+        return Side(answer.current, manifest, await self._secrets(manifest))
 
     def _root_of(self, manifest: Manifest) -> HostRoot:
         caller = Caller(
@@ -377,9 +378,9 @@ class _Attempt:
         )
         return HostRoot(self.session, self.given, caller, self._notice)
 
-    def _secrets(self, manifest: Manifest) -> dict[str, str]:
+    async def _secrets(self, manifest: Manifest) -> dict[str, str]:
         try:
-            values = self.parts.secrets.resolve(manifest.secrets)
+            values = await asyncio.to_thread(self.parts.secrets.resolve, manifest.secrets)
             self.secret_values += values.values()
             return values
         except ValueError as error:
@@ -403,6 +404,10 @@ class _Attempt:
 def begun(steps: Mapping[str, StepRecord], hook: str) -> list[StepRecord]:
     """The hooks of that name that have begun: `start`, `start.2`."""
     return [record for name, record in steps.items() if name.split(".")[0] == hook]
+
+
+def _last_line(output: bytes) -> str:
+    return output.decode(errors="replace").strip().rpartition("\n")[2]
 
 
 def _is_undo(name: str) -> bool:
