@@ -8,6 +8,7 @@ from types import TracebackType
 from typing import Any, Protocol, Self
 
 from apollo.domain.fleet import Host
+from apollo.domain.logs import HostLog, LogRead
 from apollo.domain.manifest import Manifest
 from apollo.domain.sync import Sight
 from apollo.domain.turn import TurnInput, TurnRecord
@@ -119,7 +120,7 @@ class Manifests(Protocol):
 
 
 class Secrets(Protocol):
-    """Resolves references to secrets within what the worker's settings allow."""
+    """Resolves references to secrets within what the worker's settings allow; may take a while."""
 
     def resolve(self, references: Mapping[str, str]) -> dict[str, str]:
         """Name → reference in, name → value out.
@@ -150,6 +151,17 @@ class RunTurn(Protocol):
 
         Raises:
             TurnError: The attempt could not go on.
+        """
+
+
+class ReadPrinted(Protocol):
+    """Reads what the hooks of a host's turn print, and changes nothing."""
+
+    async def __call__(self, given: LogRead) -> HostLog:
+        """What came since, without secrets.
+
+        Raises:
+            TurnError: The host cannot be reached, or what it says cannot be shown.
         """
 
 

@@ -16,6 +16,7 @@ from temporalio.worker import PollerBehaviorAutoscaling, Worker
 from apollo import names
 from apollo.activities.deployments import DeploymentActivities
 from apollo.activities.hosts import HostActivities
+from apollo.activities.logs import LogActivities, PrintedActivities
 from apollo.activities.notifications import NotificationActivities
 from apollo.activities.once import OnceActivities
 from apollo.activities.promotions import PromotionActivities
@@ -23,6 +24,7 @@ from apollo.activities.sync import LookActivities, SyncActivities
 from apollo.balancers import build_balancer
 from apollo.cluster import ensure_search_attributes, usable
 from apollo.hosts.look import Looker
+from apollo.hosts.printed import PrintedReader
 from apollo.hosts.secrets import ReferenceSecrets
 from apollo.hosts.session import SshHosts
 from apollo.hosts.turn import TurnRunner
@@ -34,12 +36,13 @@ from apollo.webhooks import post
 from apollo.wiring import StoredManifests, connect_temporal, open_catalog, open_store
 from apollo.workflows.batch import Batch
 from apollo.workflows.deployment import Deployment
+from apollo.workflows.logs import Logs
 from apollo.workflows.look import Look
 from apollo.workflows.notification import Notification
 from apollo.workflows.promotion import Promotion
 
 Role = Literal["control", "hosts", "all"]
-WORKFLOWS = (Deployment, Batch, Promotion, Notification, Look)
+WORKFLOWS = (Deployment, Batch, Promotion, Notification, Look, Logs)
 
 
 async def run_worker(settings: Settings, role: Role = "all", locations: Sequence[str] = ()) -> None:
@@ -78,6 +81,7 @@ async def running(
             offered = (
                 control,
                 OnceActivities(catalog),
+                LogActivities(catalog, open_store(settings)),
                 promotions,
                 SyncActivities(catalog, client),
                 notifications,
@@ -86,12 +90,13 @@ async def running(
         if role in ("hosts", "all"):
             runner = _runner(settings)
             turns, looks = HostActivities(runner), LookActivities(Looker(runner.hosts))
+            printed = PrintedActivities(PrintedReader(runner.hosts, runner.secrets))
             queues = [f"{names.HOSTS_QUEUE}-{location}" for location in locations]
             if role == "all" or not queues:
                 queues.append(names.HOSTS_QUEUE)
             for queue in queues:
                 await stack.enter_async_context(
-                    _hosts_worker(client, settings, queue, turns, looks)
+                    _hosts_worker(client, settings, queue, turns, looks, printed)
                 )
         yield
 

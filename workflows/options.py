@@ -62,6 +62,17 @@ def looking(page: Page) -> ActivityConfig:
     )
 
 
+def reading(host: str, location: str, wait: timedelta) -> ActivityConfig:
+    """A look at what a host's hooks print, by the location's own workers if it has some."""
+    return ActivityConfig(
+        summary=host,
+        task_queue=f"{names.HOSTS_QUEUE}-{location}" if location else names.HOSTS_QUEUE,
+        schedule_to_close_timeout=timedelta(minutes=2) + wait,
+        heartbeat_timeout=CONTROL_HEARTBEAT,
+        retry_policy=RetryPolicy(maximum_interval=timedelta(seconds=10)),
+    )
+
+
 def once_options(
     turn: TurnInput, own_workers: bool, limit: timedelta, takeover: timedelta
 ) -> ActivityConfig:

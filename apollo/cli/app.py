@@ -172,6 +172,13 @@ COMMANDS = (
         "Show a deployment: ENV#7, or the last of ENV.\n\nWhat was done and said when, the waves, "
         "errors that say the same, the slowest steps, and the first hosts of each outcome.",
     ),
+    Command(
+        "logs",
+        "logs:logs",
+        LOOK,
+        "Show what a host's hooks printed: in its last turn, or while its turn runs.\n\nENV#7 is "
+        "the seventh deployment. Ctrl-C detaches; the turn goes on.",
+    ),
 )
 """In the order in which help and the reference show them."""
 

@@ -131,6 +131,10 @@ class Answer:
     previous: str | None = None
     """The release that is put back when the turn fails."""
     previous_manifest: bytes | None = None
+    turn: int | None = None
+    """The turn whose outputs these are; only where outputs are read."""
+    new_manifest: bytes | None = None
+    """The manifest of this turn's release; only there, too."""
     verdict: Verdict | None = None
     reverting: bool = False
     balancer: str | None = None
@@ -219,6 +223,8 @@ def _answer(values: dict[str, list[str]], steps: dict[str, StepRecord]) -> Answe
         part=Part(values["part"][0], int(values["part"][1])) if "part" in values else None,
         previous=word("previous"),
         previous_manifest=data("previous-manifest"),
+        turn=int(found) if (found := word("turn")) else None,
+        new_manifest=data("new-manifest"),
         verdict=Verdict(verdict) if (verdict := word("verdict")) else None,
         reverting="reverting" in values,
         balancer=text("balancer"),

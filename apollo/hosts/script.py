@@ -8,7 +8,7 @@ import base64
 import hashlib
 import secrets
 import shlex
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from importlib import resources
@@ -20,7 +20,8 @@ ACTIVATE_STEPS = ("stop", "silent", "switch", "start", "validate")
 REVERT_STEPS = ("kill", "undo-stop", "undo-silent", "undo-switch", "undo-start", "undo-validate")
 
 PARTS = (
-    *("head", "records", "known", "answer", "fence", "begin", "fetch", "pull", "turn", "prune"),
+    *("head", "records", "known", "answer", "fence", "begin", "fetch", "pull"),
+    *("turn", "printed", "prune"),
     *("phases", "runner", "hooks", "steps", "archive", "unpack", "main"),
 )
 """The script's parts, in `remote/`: all but the first and the last only define functions."""
@@ -194,6 +195,32 @@ def look(
     """
     nonce = secrets.token_hex(8)
     words = ["look", nonce, shell, root, deployment, "-" if turn is None else str(turn)]
+    text = f"""
+f={shlex.quote(root)}/.apollo/bin/{script_name()}
+[ -r "$f" ] && exec {shell} "$f" {_join(words)}
+exec {shell} -s -- {_join(words)}
+"""
+    return RemoteCommand(quote(text), script(), nonce)
+
+
+def printed(
+    root: str,
+    deployment: str,
+    turn: int | None = None,
+    seen: Mapping[str, int] | None = None,
+    *,
+    poll: int = 0,
+    shell: str = "/bin/sh",
+) -> RemoteCommand:
+    """Read what the steps of the deployment's last turn have printed, without any lock.
+
+    `seen` says how many bytes of each step of `turn` are not needed again; with `poll` the host
+    waits so many seconds at the most for something new.
+    """
+    nonce = secrets.token_hex(8)
+    known = [f"{step}={size}" for step, size in (seen or {}).items()]
+    words = ["printed", nonce, shell, root, deployment]
+    words += ["-" if turn is None else str(turn), str(poll), *known]
     text = f"""
 f={shlex.quote(root)}/.apollo/bin/{script_name()}
 [ -r "$f" ] && exec {shell} "$f" {_join(words)}

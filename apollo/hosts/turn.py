@@ -4,6 +4,7 @@ Each attempt asks the host's journal what has been done and goes on from there. 
 is only what comes next; what has happened is the journal's to say.
 """
 
+import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
@@ -109,7 +110,7 @@ class _Attempt:
             return await self._restart()
         if self.given.once:
             return await self._once(manifest)
-        self.new = Side(self.given.folder, manifest, self._secrets(manifest))
+        self.new = Side(self.given.folder, manifest, await self._secrets(manifest))
         answer = await self._stage()
         if answer.same:
             if record := await self._current(answer):
@@ -122,7 +123,7 @@ class _Attempt:
 
     async def _once(self, manifest: Manifest) -> TurnRecord:
         """Run what runs once per deployment; the host goes on serving what it serves."""
-        self.new = Side(self.given.folder, manifest, self._secrets(manifest))
+        self.new = Side(self.given.folder, manifest, await self._secrets(manifest))
         answer = await self._stage(redeploy=True)
         if not answer.staged:
             return self._not_staged(answer)
@@ -150,7 +151,7 @@ class _Attempt:
                 "previous_release": found.release,
             }
         )
-        self.new = Side(answer.previous, found, self._secrets(found))
+        self.new = Side(answer.previous, found, await self._secrets(found))
         return await self._bring(answer)
 
     async def _bring(self, answer: Answer) -> TurnRecord:
@@ -160,7 +161,7 @@ class _Attempt:
             return await self._restore(answer, self._known_failure(answer))
         failure = None
         if not answer.reverting:
-            job = activate_job(self.given, self.new, self._running_side(answer) or old)
+            job = activate_job(self.given, self.new, await self._running_side(answer) or old)
             back = revert_job(self.given, self.new, old, started=True)
             answer = await self._drain(answer, (*job.names, *back.names))
             answer = await self._run("activate", job)
@@ -344,7 +345,7 @@ class _Attempt:
         if running_digest is None:
             return broken(self.given, Answer(), None, None, has_old=False)
         manifest = await self.parts.manifests.manifest(running_digest)
-        self.new = Side(self.given.folder, manifest, self._secrets(manifest))
+        self.new = Side(self.given.folder, manifest, await self._secrets(manifest))
         self.root = self._root_of(manifest)
         self.given = self.given.model_copy(update={"manifest": manifest.digest, "redeploy": True})
         answer = await self._stage(redeploy=True)
@@ -363,15 +364,15 @@ class _Attempt:
         if not answer.previous or answer.previous_manifest is None:
             return None
         manifest = Manifest.model_validate_json(answer.previous_manifest)
-        return Side(answer.previous, manifest, self._secrets(manifest))
+        return Side(answer.previous, manifest, await self._secrets(manifest))
 
-    def _running_side(self, answer: Answer) -> Side | None:
+    async def _running_side(self, answer: Answer) -> Side | None:
         """What `current` points to, where a turn before this one left it on something else."""
         if answer.current in (None, self.new.folder, answer.previous) or not answer.manifest:
             return None
         manifest = Manifest.model_validate_json(answer.manifest)
         assert answer.current
-        return Side(answer.current, manifest, self._secrets(manifest))
+        return Side(answer.current, manifest, await self._secrets(manifest))
 
     def _root_of(self, manifest: Manifest) -> HostRoot:
         caller = Caller(
@@ -384,9 +385,9 @@ class _Attempt:
         )
         return HostRoot(self.session, self.given, caller, self._notice)
 
-    def _secrets(self, manifest: Manifest) -> dict[str, str]:
+    async def _secrets(self, manifest: Manifest) -> dict[str, str]:
         try:
-            values = self.parts.secrets.resolve(manifest.secrets)
+            values = await asyncio.to_thread(self.parts.secrets.resolve, manifest.secrets)
             self.secret_values += values.values()
             return values
         except ValueError as error:

@@ -52,6 +52,7 @@ DOCUMENTED = (
     "hosts forget",
     "history",
     "show",
+    "logs",
 )
 SLOW = ("temporalio", "sqlalchemy", "asyncssh", "alembic", "pydantic", "ruamel", "httpx2")
 HELP = "from apollo.cli import main; import sys; sys.argv = ['apollo', '--help']; main()"
