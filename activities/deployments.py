@@ -62,6 +62,8 @@ class DeploymentActivities:
     store: "Store"
     client: "Client"
     takeover: timedelta = timedelta(seconds=10)
+    pull_above: int = 200
+    """Hosts of a deployment above which they pull artifacts, where the store has URLs."""
 
     @activity.defn
     @explained
@@ -149,6 +151,7 @@ class DeploymentActivities:
             balancer=applied.environment.balancer,
             redeploy=bool(stored.request.get("redeploy")),
             restart=stored.kind == "restart",
+            pull=Opened.model_validate(stored.plan).hosts > self.pull_above,
             stop=stored.request.get("stop", "running"),
         )
 

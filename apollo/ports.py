@@ -119,6 +119,9 @@ class Manifests(Protocol):
     async def artifact(self, sha256: str) -> Path:
         """A local file with the artifact of that digest; not to be written."""
 
+    async def url(self, sha256: str) -> str | None:
+        """Where a host finds that artifact, if the store has URLs; it may be a secret."""
+
 
 class Secrets(Protocol):
     """Resolves references to secrets within what the worker's settings allow; may take a while."""

@@ -74,7 +74,9 @@ async def running(
             if not await usable(client):  # some servers let nobody list or make them
                 await ensure_search_attributes(client)
             takeover = timedelta(seconds=settings.takeover)
-            control = DeploymentActivities(catalog, open_store(settings), client, takeover)
+            control = DeploymentActivities(
+                catalog, open_store(settings), client, takeover, settings.pull_above
+            )
             promotions = PromotionActivities(catalog, client)
             notifications = NotificationActivities(
                 catalog, _secrets(settings), partial(temporal_link, settings), post
@@ -139,7 +141,7 @@ def _hosts_worker(client: Client, settings: Settings, queue: str, *offered: obje
 def _runner(settings: Settings) -> TurnRunner:
     return TurnRunner(
         hosts=SshHosts(key=settings.ssh_key),
-        manifests=StoredManifests(open_store(settings)),
+        manifests=StoredManifests(open_store(settings), settings.store_public_url.rstrip("/")),
         secrets=_secrets(settings),
         build_balancer=build_balancer,
     )

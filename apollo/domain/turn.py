@@ -61,6 +61,8 @@ class TurnInput(Wire):
     """Whose `stop` hook is used, and whether it may fail."""
     once: OnceStep | None = None
     """Only run this, in the new release's folder; the host goes on serving what it serves."""
+    pull: bool = False
+    """The host fetches the artifact itself, where the store has URLs."""
     adopt: bool = False
     """Take the root over when it belongs to somebody else."""
 
