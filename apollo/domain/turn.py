@@ -71,6 +71,12 @@ class TurnInput(Wire):
         """The turn's name within its batch."""
         return f"turn:{self.host.name}:{self.turn}"
 
+    def knowing(self, host_key: str) -> "TurnInput":
+        """The same; the key that was accepted at first use is from now on the only one."""
+        if not host_key or self.host_keys:
+            return self
+        return self.model_copy(update={"host_keys": (host_key,)})
+
 
 class Step(Wire):
     """A step that the host's journal holds: its exit code and how long it took, in seconds."""
@@ -111,6 +117,8 @@ class TurnRecord(Wire):
     outputs: str = ""
     """What all steps have printed, packed: see `apollo.domain.outputs`."""
     note: str = ""
+    host_key: str = ""
+    """The host key that was accepted though nobody had trusted one (`first_use`)."""
 
 
 def skipped(host: str, turn: int) -> TurnRecord:

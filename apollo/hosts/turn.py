@@ -67,6 +67,7 @@ class TurnRunner:
             TurnError: The attempt could not go on; what the host is left with is in the error.
         """
         async with self.hosts.connect(given) as session:
+            footing.host_key = session.accepted_key or footing.host_key
             attempt = _Attempt(self, given, attempt_ms, footing, session)
             return await attempt.run()
 
