@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 from temporalio import activity
 from temporalio.exceptions import ApplicationError, ApplicationErrorCategory
 
-from apollo.activities.deployments import explained, keys_of
+from apollo.activities.explained import explained
+from apollo.activities.host_keys import keys_of
 from apollo.domain.logs import HostLog, LogRead, LogRequest, LogTarget
 from apollo.domain.manifest import Manifest
 from apollo.domain.status import Outcome

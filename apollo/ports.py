@@ -8,6 +8,7 @@ from types import TracebackType
 from typing import Any, Protocol, Self
 
 from apollo.domain.fleet import Host
+from apollo.domain.keys import Scanned
 from apollo.domain.logs import HostLog, LogRead
 from apollo.domain.manifest import Manifest
 from apollo.domain.sync import Sight
@@ -46,6 +47,9 @@ class Stream:
 
 class HostSession(Protocol):
     """A connection to one host."""
+
+    accepted_key: str
+    """The host key that was accepted though nobody had trusted one (`first_use`), if so."""
 
     async def run(self, line: str, stdin: bytes = b"") -> bytes:
         """Run a command line with data on its standard input and return its standard output.
@@ -115,6 +119,9 @@ class Manifests(Protocol):
     async def artifact(self, sha256: str) -> Path:
         """A local file with the artifact of that digest; not to be written."""
 
+    async def url(self, sha256: str) -> str | None:
+        """Where a host finds that artifact, if the store has URLs; it may be a secret."""
+
 
 class Secrets(Protocol):
     """Resolves references to secrets within what the worker's settings allow; may take a while."""
@@ -134,10 +141,17 @@ class Footing:
     step: str = "connect"
     drained: bool = False
     attached: list[str] = field(default_factory=list)
+    host_key: str = ""
+    """The host key that was accepted though nobody had trusted one."""
 
     def details(self) -> dict[str, Any]:
         """As it travels in heartbeats."""
-        return {"step": self.step, "drained": self.drained, "attached": list(self.attached)}
+        return {
+            "step": self.step,
+            "drained": self.drained,
+            "attached": list(self.attached),
+            "host_key": self.host_key,
+        }
 
 
 class RunTurn(Protocol):
@@ -149,6 +163,13 @@ class RunTurn(Protocol):
         Raises:
             TurnError: The attempt could not go on.
         """
+
+
+class ScanKey(Protocol):
+    """Asks hosts for their SSH keys."""
+
+    async def __call__(self, reach: Reach) -> Scanned:
+        """The key that a host shows; never raises."""
 
 
 class ReadPrinted(Protocol):

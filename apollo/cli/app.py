@@ -142,8 +142,8 @@ COMMANDS = (
         "hosts trust",
         "trust:trust",
         LOOK,
-        "Scan, show and trust the hosts' SSH keys.\n\nThis version scans from where you type, not "
-        "from the workers: compare the fingerprints with what the hosts' consoles say.",
+        "Scan, show and trust the hosts' SSH keys.\n\nThe workers ask the hosts; nobody logs in. "
+        "Compare the fingerprints with what the hosts' consoles say.",
     ),
     Command(
         "hosts disable",

@@ -126,6 +126,8 @@ class Answer:
     staged: bool = False
     cached: bool = False
     part: Part | None = None
+    pull_failed: str | None = None
+    """Why the host could not pull the artifact in this turn."""
     previous: str | None = None
     """The release that is put back when the turn fails."""
     previous_manifest: bytes | None = None
@@ -217,6 +219,7 @@ def _answer(values: dict[str, list[str]], steps: dict[str, StepRecord]) -> Answe
         folder=word("folder"),
         staged="staged" in values,
         cached="cached" in values,
+        pull_failed=text("pull-failed"),
         part=Part(values["part"][0], int(values["part"][1])) if "part" in values else None,
         previous=word("previous"),
         previous_manifest=data("previous-manifest"),

@@ -20,7 +20,8 @@ ACTIVATE_STEPS = ("stop", "silent", "switch", "start", "validate")
 REVERT_STEPS = ("kill", "undo-stop", "undo-silent", "undo-switch", "undo-start", "undo-validate")
 
 PARTS = (
-    *("head", "records", "known", "answer", "fence", "begin", "fetch", "turn", "printed", "prune"),
+    *("head", "records", "known", "answer", "fence", "begin", "fetch", "pull"),
+    *("turn", "printed", "prune"),
     *("phases", "runner", "hooks", "steps", "archive", "unpack", "main"),
 )
 """The script's parts, in `remote/`: all but the first and the last only define functions."""

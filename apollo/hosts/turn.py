@@ -6,7 +6,7 @@ is only what comes next; what has happened is the journal's to say.
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 
 from apollo.balancers.base import Balancer, BalancerTarget, until_drained
@@ -17,7 +17,7 @@ from apollo.domain.turn import TurnInput, TurnRecord
 from apollo.errors import ContactLost, DiskFull, SecretUnavailable
 from apollo.hosts.answer import Answer, StepRecord
 from apollo.hosts.health import Checker, soak
-from apollo.hosts.job import Job
+from apollo.hosts.job import Job, Source
 from apollo.hosts.jobs import (
     Side,
     activate_job,
@@ -67,6 +67,7 @@ class TurnRunner:
             TurnError: The attempt could not go on; what the host is left with is in the error.
         """
         async with self.hosts.connect(given) as session:
+            footing.host_key = session.accepted_key or footing.host_key
             attempt = _Attempt(self, given, attempt_ms, footing, session)
             return await attempt.run()
 
@@ -89,6 +90,7 @@ class _Attempt:
         self.session = session
         self.balancer = parts.build_balancer(given.balancer) if given.balancer else None
         self.secret_values: list[str] = []
+        self.pushed_because = ""
         self.printed: dict[str, StepRecord] = {}
         self.target = BalancerTarget(given.host.name, given.host.location, given.host.variables)
 
@@ -97,7 +99,8 @@ class _Attempt:
         record = await self._run_turn()
         well = record.outcome.good or record.outcome is Outcome.ROLLED_BACK
         printed = outputs(self.printed.values(), self.secret_values, well=well)
-        return record.model_copy(update={"outputs": printed})
+        note = "; ".join(filter(None, (record.note, self.pushed_because)))
+        return record.model_copy(update={"outputs": printed, "note": note})
 
     async def _run_turn(self) -> TurnRecord:
         if self.given.manifest is None:
@@ -189,15 +192,21 @@ class _Attempt:
 
     async def _stage(self, *, redeploy: bool = False) -> Answer:
         self._step("stage")
-        job = stage_job(self.given, self.new)
+        job = push = stage_job(self.given, self.new)
         artifact = self.new.manifest.artifact
+        if self.given.pull and (url := await self.parts.manifests.url(artifact.sha256)):
+            job = replace(push, source=Source(url, artifact.size, artifact.room))
         again = redeploy or self.given.redeploy
         assert self.given.manifest
         answer = await self.root.begin(self.given.manifest, artifact.sha256, job, redeploy=again)
-        if answer.need_artifact:
+        answer = await self._follow("stage", answer)
+        if answer.pull_failed:
+            why = answer.pull_failed.strip()
+            self.pushed_because = f"the artifact was pushed, the host could not pull it: {why}"
+        if answer.need_artifact or (answer.pull_failed and not (answer.cached or answer.staged)):
             await bring(artifact, self.parts.manifests, self.session, self.root)
-            answer = await self.root.run("stage", job)
-        return await self._follow("stage", answer)
+            answer = await self._follow("stage", await self.root.run("stage", push))
+        return answer
 
     def _not_staged(self, answer: Answer) -> TurnRecord:
         """The release did not get ready beside the running one; nothing was drained."""

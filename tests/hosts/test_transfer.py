@@ -10,19 +10,26 @@ import pytest
 
 from apollo.artifacts.pack import pack
 from apollo.artifacts.store import FolderStore
+from apollo.balancers import build_balancer
 from apollo.domain.fleet import Host
+from apollo.domain.manifest import Manifest
 from apollo.domain.release import Artifact
-from apollo.domain.turn import TurnInput
+from apollo.domain.status import Outcome
+from apollo.domain.turn import TurnInput, TurnRecord
 from apollo.errors import ContactLost, DigestMismatch, DiskFull, TurnError
 from apollo.hosts.answer import Answer
 from apollo.hosts.job import Job
 from apollo.hosts.root import HostRoot
 from apollo.hosts.script import Caller
+from apollo.hosts.secrets import ReferenceSecrets
 from apollo.hosts.session import SshHosts
 from apollo.hosts.transfer import bring
+from apollo.hosts.turn import TurnRunner
+from apollo.ports import Footing
 from apollo.wiring import StoredManifests
 from tests.support.line import Line, line_to
 from tests.support.openssh import OpenSshFleet, OpenSshHost, openssh_fleet
+from tests.support.publisher import Publisher, publish
 
 MB = 1_000_000
 SIZE = 6 * MB
@@ -74,7 +81,20 @@ class Desk:
         """One attempt at bringing and unpacking it."""
         self.attempts += 1
         caller = replace(self.turn, attempt_ms=self.turn.attempt_ms + self.attempts)
-        given = TurnInput(
+        given = self.given(caller)
+        async with SshHosts(key=self.fleet.key).connect(given) as session:
+            root = HostRoot(session, given, caller, lambda answer: None)
+            digest = artifact.sha256[::-1]
+            job = Job(manifest=caller.deployment.encode())
+            answer = await root.begin(digest, artifact.sha256, job, redeploy=False)
+            if answer.need_artifact:
+                await bring(artifact, StoredManifests(self.store), session, root)
+                answer = await root.run("stage", job)
+            return answer
+
+    def given(self, caller: Caller) -> TurnInput:
+        """What a turn is told."""
+        return TurnInput(
             deployment=caller.deployment,
             label="shop/prod#1",
             owner=caller.owner,
@@ -88,20 +108,15 @@ class Desk:
             host_keys=(self.host.host_key,),
             folder=f"20260101T000000Z-{caller.deployment}",
         )
-        async with SshHosts(key=self.fleet.key).connect(given) as session:
-            root = HostRoot(session, given, caller, lambda answer: None)
-            digest = artifact.sha256[::-1]
-            job = Job(manifest=caller.deployment.encode())
-            answer = await root.begin(digest, artifact.sha256, job, redeploy=False)
-            if answer.need_artifact:
-                await bring(artifact, StoredManifests(self.store), session, root)
-                answer = await root.run("stage", job)
-            return answer
 
     def next_turn(self, deployment: str) -> None:
         """Another deployment has the host."""
         grant = self.turn.grant_ms + 1_000
         self.turn = replace(self.turn, deployment=deployment, grant_ms=grant, attempt_ms=grant)
+
+    def outside(self, publisher: Publisher) -> str:
+        """The publisher's URL, as the host reaches this machine."""
+        return publisher.url.replace("127.0.0.1", self.host.address.removesuffix("1") + "254")
 
     def cache(self) -> dict[str, int]:
         """What lies in the host's cache."""
@@ -274,3 +289,47 @@ async def test_an_attempt_that_stalled_is_in_nobodys_way(desk: Desk) -> None:
     desk.turn = replace(desk.turn, grant_ms=1, attempt_ms=1)
     with pytest.raises(TurnError, match="newer"):
         await desk.attempt(artifact)
+
+
+async def turn(desk: Desk, artifact: Artifact, url: str) -> TurnRecord:
+    """A whole turn of a host that is to pull."""
+    manifest = Manifest(
+        application="shop", environment="prod", release="1", artifact=artifact, root=ROOT
+    )
+    await desk.store.put_bytes(manifest.canonical())
+    runner = TurnRunner(
+        hosts=SshHosts(key=desk.fleet.key),
+        manifests=StoredManifests(desk.store, url),
+        secrets=ReferenceSecrets(()),
+        build_balancer=build_balancer,
+    )
+    given = desk.given(desk.turn).model_copy(update={"manifest": manifest.digest, "pull": True})
+    return await runner(given, desk.turn.attempt_ms, Footing())
+
+
+async def test_a_host_of_a_large_fleet_pulls(desk: Desk, program: Callable[[str], str]) -> None:
+    program("curl")
+    artifact = await desk.artifact(1)
+    with publish(desk.folder / "store") as publisher:
+        record = await turn(desk, artifact, desk.outside(publisher))
+
+    assert (record.outcome, record.note) == (Outcome.UPDATED, "")
+    assert publisher.sent == artifact.size
+    assert desk.line.count() < MB // 10
+
+
+async def test_what_cannot_be_pulled_is_pushed_and_told(
+    desk: Desk, program: Callable[[str], str]
+) -> None:
+    program("curl")
+    artifact = await desk.artifact(1)
+    with publish(desk.folder / "store") as publisher:
+        publisher.status = 403
+        url = desk.outside(publisher).replace("http://", "http://user:5ecret@")
+        record = await turn(desk, artifact, url)
+
+    assert record.outcome is Outcome.UPDATED
+    assert "could not pull it: curl ended with 22" in record.note
+    assert "5ecret" not in record.model_dump_json()
+    assert publisher.requests
+    assert desk.line.count() > artifact.size

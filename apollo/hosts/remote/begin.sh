@@ -20,7 +20,7 @@ begin() { # DIGEST FOLDER ARTIFACT POLL yes|no|restart; the job on standard inpu
   fi
   [ "$verdict" = - ] || return 0
   is_finished "$folder" && return 0
-  if [ "$alive" = no ] && [ ! -e ".apollo/cache/$artifact" ]; then
+  if [ "$alive" = no ] && [ ! -e ".apollo/cache/$artifact" ] && ! pulls; then
     say "need-artifact yes"
   else
     drive stage
