@@ -131,3 +131,19 @@ async def test_without_cap_and_retries_some_are_dropped(
     assert failed
     assert {type(error) for error in failed} == {ConnectFailed}
     assert all("the jump host" in error.message for error in failed)
+
+
+async def test_a_host_that_refuses_the_login_or_the_connection_is_told_itself(
+    fleet: OpenSshFleet,
+) -> None:
+    jump = fleet.hosts["jump"]
+    there = through(jump)
+    stranger = SshHosts(key=jump.folder / "hostkey")
+    closed = Reach(there.host.model_copy(update={"port": 23}), there.host_keys, False, "shop", "p")
+
+    with pytest.raises(AuthFailed, match=r"^jump .* refused the login of root"):
+        await source(stranger, there)
+    with pytest.raises(ConnectFailed, match=r"^jump .*:23\) cannot be reached"):
+        await source(SshHosts(key=fleet.key), closed)
+    with pytest.raises(AuthFailed, match="cannot prepare its login"):
+        await source(SshHosts(key=fleet.folder / "none"), there)
