@@ -30,6 +30,8 @@ class Settings(BaseSettings):
     """Hosts of a deployment above which they pull artifacts, where the store has URLs."""
     ssh_key: Path | None = None
     """Private key with which workers log in; by default the agent and `~/.ssh`."""
+    ssh_passphrase: str = ""
+    """Where the key's passphrase is found: `file:PATH`, `env:NAME` or `command:WORDS`."""
     identity: str = ""
     """Who is deploying, for the audit; by default the login name."""
     allow_secrets: list[str] = ["env:APOLLO_SECRET_", "file:/etc/apollo/secrets/"]

@@ -24,6 +24,7 @@ from apollo.activities.promotions import PromotionActivities
 from apollo.activities.sync import LookActivities, SyncActivities
 from apollo.balancers import build_balancer
 from apollo.cluster import ensure_search_attributes, usable
+from apollo.errors import Unavailable
 from apollo.hosts.look import Looker
 from apollo.hosts.printed import PrintedReader
 from apollo.hosts.scan import scan
@@ -142,6 +143,7 @@ def _runner(settings: Settings) -> TurnRunner:
     return TurnRunner(
         hosts=SshHosts(
             key=settings.ssh_key,
+            passphrase=_passphrase(settings),
             handshakes=settings.ssh_handshakes,
             jump_handshakes=settings.ssh_jump_handshakes,
         ),
@@ -149,6 +151,24 @@ def _runner(settings: Settings) -> TurnRunner:
         secrets=_secrets(settings),
         build_balancer=build_balancer,
     )
+
+
+def _passphrase(settings: Settings) -> str | None:
+    """The worker's own setting may name whatever it likes.
+
+    Raises:
+        Unavailable: It is not there.
+    """
+    if not settings.ssh_passphrase:
+        return None
+    try:
+        found = ReferenceSecrets(("file:", "env:", "command:")).resolve(
+            {"passphrase": settings.ssh_passphrase}
+        )
+    except ValueError as error:
+        hint = "see APOLLO_SSH_PASSPHRASE: file:PATH, env:NAME or command:WORDS"
+        raise Unavailable(str(error), hint=hint) from error
+    return found["passphrase"]
 
 
 def _secrets(settings: Settings) -> ReferenceSecrets:

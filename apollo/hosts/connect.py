@@ -30,6 +30,7 @@ class Connector:
     """Logs in to hosts; caps how many logins are under way at once, at all and per jump host."""
 
     key: Path | None
+    passphrase: str | None = field(repr=False)
     handshakes: int
     jump_handshakes: int
     _all: asyncio.Semaphore = field(init=False)
@@ -93,6 +94,7 @@ class Connector:
                 **({"host_key_alias": name} if name else {}),
                 **({"username": there.user} if there.user else {}),
                 **({"client_keys": [str(self.key)]} if self.key else {}),
+                **({"passphrase": self.passphrase} if self.passphrase else {}),
             )
             return options
         except (OSError, ValueError, asyncssh.Error) as error:
@@ -101,7 +103,7 @@ class Connector:
                 host=there.name,
                 step="connect",
                 left="nothing was changed on the host",
-                hint="check APOLLO_SSH_KEY and ~/.ssh/config of the worker",
+                hint="check APOLLO_SSH_KEY, APOLLO_SSH_PASSPHRASE and ~/.ssh/config of the worker",
             ) from error
 
     @asynccontextmanager

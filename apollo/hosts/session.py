@@ -27,12 +27,16 @@ class SshHosts:
     """
 
     key: Path | None = None
+    passphrase: str | None = field(default=None, repr=False)
+    """Of the key, and of keys in `~/.ssh`."""
     handshakes: int = 30
     jump_handshakes: int = 8
     _connector: Connector = field(init=False)
 
     def __post_init__(self) -> None:
-        self._connector = Connector(self.key, self.handshakes, self.jump_handshakes)
+        self._connector = Connector(
+            self.key, self.passphrase, self.handshakes, self.jump_handshakes
+        )
 
     def connect(self, host: Reachable) -> "SshSession":
         """A session with a host, connected when it is entered."""

@@ -26,6 +26,8 @@ STEPS = ("install", "drain", "stop", "start", "validate", "verify", "restore", "
 FAULTS = ("cut", "killed", "rebooted", "full")
 WAITS = 1.5
 """Seconds that a hook waits in the step that the story is about."""
+SLOW = {"stop": "1 stop", "put back": "1 start"}
+"""Release and hook that wait in a step, where it is not the new release's hook of that name."""
 SCRIPT = """
 step=${{0##*/}}
 echo "$APOLLO_RELEASE $APOLLO_TURN $step" >>"$APOLLO_ROOT/ran"
@@ -83,7 +85,7 @@ class Teller:
         (root / "online").touch()
         assert (await bench.run(bench.turn(first))).outcome.good
         (root / "ran").unlink()
-        (root / "slow").write_text(f"{'1' if step == 'put back' else '2'} {hook_of(step)}\n")
+        (root / "slow").write_text(f"{SLOW.get(step, f'2 {step}')}\n")
         turn = bench.turn(second)
         await self._befall(bench, host, turn, story)
         if forget:
@@ -143,11 +145,10 @@ class Teller:
             await self._fill(host, running, story)
             return
         await asyncio.to_thread(host.cut if story.fault == "cut" else host.reboot)
-        if story.fault == "cut":
-            await asyncio.sleep(0.5)
-            running.cancel()
-        with suppress(TurnError, asyncio.CancelledError):
+        try:
             story.record = await running
+        except TurnError as error:
+            story.errors.append(error.code)
         if story.fault == "cut":
             await asyncio.to_thread(host.heal)
 
@@ -175,11 +176,6 @@ class Teller:
             except TurnError as error:
                 story.errors.append(error.code)
                 await asyncio.sleep(0.5)
-
-
-def hook_of(step: str) -> str:
-    """The script that waits in a step."""
-    return {"put back": "start"}.get(step, step)
 
 
 def at(root: Path, step: str) -> bool:

@@ -1,8 +1,12 @@
 """Every fault in every step, on real OpenSSH hosts; docs/faults.md tells what each comes to."""
 
 import asyncio
+import re
+import subprocess
+import sys
 from collections import Counter
 from collections.abc import AsyncIterator, Callable
+from pathlib import Path
 
 import pytest
 
@@ -12,7 +16,7 @@ from tests.support.openssh import openssh_fleet
 
 CASES = [(fault, step) for fault in FAULTS for step in STEPS]
 CONTROL = ("killed", "start")
-AT_ONCE = 6
+AT_ONCE = 12
 
 
 @pytest.fixture(scope="module")
@@ -32,6 +36,37 @@ async def stories(
         told = [tell(name, case, False) for name, case in zip(names, CASES, strict=False)]
         *ends, control = await asyncio.gather(*told, tell(names[-1], CONTROL, True))
         yield {**dict(zip(CASES, ends, strict=True)), ("control", "start"): control}
+
+
+PAGE = Path(__file__).parents[2] / "docs" / "faults.md"
+
+
+def test_every_test_that_the_page_names_is_there() -> None:
+    """Its parameters are looked for as well."""
+    named = re.findall(r"`(tests/[^`]+)`", PAGE.read_text(encoding="utf-8"))
+    command = [sys.executable, "-m", "pytest", "--collect-only", "-q"]
+    files = sorted({name.partition("::")[0] for name in named})
+    done = subprocess.run([*command, *files], capture_output=True, text=True, check=True)
+    there = done.stdout.splitlines()
+
+    assert len(named) > 20
+    missing = [
+        name for name in named if not any(f"{each}[".startswith(f"{name}[") for each in there)
+    ]
+    assert [name for name in missing if name not in there] == []
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        *("cut", "killed", "rebooted", "disk full", "hangs", "digest wrong", "lock held"),
+        *("forwarding", "`MaxSessions 1`", "50 kB/s", "`MaxStartups`"),
+    ],
+)
+def test_the_page_has_a_row_for_every_fault(fault: str) -> None:
+    rows = [line for line in PAGE.read_text(encoding="utf-8").splitlines() if line[:2] == "| "]
+
+    assert any(fault in row.split("|")[1] for row in rows)
 
 
 def expected(fault: str, step: str) -> Counter[str]:
@@ -66,6 +101,8 @@ def test_the_turn_ends_and_its_hooks_ran_once(
     assert story.unfinished == []
     assert story.online
     assert story.ran == expected(fault, step)
+    if fault in ("cut", "rebooted") and step not in ("drain", "restore"):
+        assert story.errors[0] == "ContactLost", "the first attempt was in the middle of it"
 
 
 def test_the_control_without_its_journal_a_hook_runs_twice(

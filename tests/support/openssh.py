@@ -94,7 +94,9 @@ class OpenSshHost:
     def start(self) -> None:
         """Boot it."""
         script = (
-            f"mount --bind {self.disk} /srv && "
+            f"mount --bind {self.disk} /srv && : >{self.folder}/nothing && "
+            "for file in /root/.bashrc /root/.profile; do "  # they are this machine's
+            f"[ ! -e $file ] || mount --bind {self.folder}/nothing $file; done && "
             f"{self.sshd} -f {self.folder}/sshd_config && while :; do sleep 60 & wait; done"
         )
         command = ["ip", "netns", "exec", self.link, "unshare", "--mount", "--pid", "--fork"]
