@@ -1,6 +1,7 @@
 """What Apollo asks of the world, where there is more than one answer."""
 
 from collections.abc import Mapping
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any, Protocol, Self
@@ -19,6 +20,28 @@ class Probe:
     found: str
 
 
+class Reader(Protocol):
+    """The reading end of a connection."""
+
+    async def read(self, n: int = -1) -> bytes:
+        """Some bytes, or none at the end."""
+
+
+class Writer(Protocol):
+    """The writing end of a connection."""
+
+    def write(self, data: bytes) -> None:
+        """Send bytes."""
+
+
+@dataclass(frozen=True)
+class Stream:
+    """A connection to an application."""
+
+    reader: Reader
+    writer: Writer
+
+
 class HostSession(Protocol):
     """A connection to one host."""
 
@@ -29,11 +52,12 @@ class HostSession(Protocol):
             ContactLost: The connection ended before the command did.
         """
 
-    async def http(self, host: str, port: int, path: str, status: int) -> Probe:
-        """Ask the application on the host over HTTP."""
+    def forward(self, host: str, port: int) -> AbstractAsyncContextManager[Stream]:
+        """A TCP connection that begins on the host, through this one.
 
-    async def tcp(self, host: str, port: int) -> Probe:
-        """Open a TCP connection on the host."""
+        Raises:
+            ContactLost: This connection has ended.
+        """
 
     async def __aenter__(self) -> Self: ...
 

@@ -6,8 +6,12 @@ import time
 from collections.abc import Callable, Iterator
 
 import pytest
+from hypothesis import settings
 
 from tests.support.postgres import PostgresServer, postgres_server, programs
+
+settings.register_profile("apollo", deadline=None)  # a busy machine is no mistake
+settings.load_profile("apollo")
 
 REQUIRED = frozenset(filter(None, os.environ.get("APOLLO_REQUIRE", "").split(",")))
 

@@ -86,6 +86,7 @@ def build_manifest(release: Release, environment: Environment, host: Host) -> Ma
     if missing:
         raise ValueError(f"secrets: {environment.label} has no reference for {', '.join(missing)}")
     names = {**variables, "host": host.name, "location": host.location}
+    health_names = {**names, "release": release.version}
     return Manifest(
         application=release.application,
         environment=environment.name,
@@ -102,7 +103,7 @@ def build_manifest(release: Release, environment: Environment, host: Host) -> Ma
             for path, (text, mode) in environment.files.items()
         },
         hooks=setup.hooks,
-        health=_expand_health(setup.health, names),
+        health=_expand_health(setup.health, health_names),
     )
 
 
@@ -119,8 +120,12 @@ def _expand_health(health: Health | None, names: Mapping[str, str]) -> Health | 
         return None
     update: dict[str, object] = {}
     if health.http:
-        fields = {"port": health.http.port, "path": health.http.path, "host": health.http.host}
-        update["http"] = health.http.model_copy(update=_each(fields, names, "health.http"))
+        http = health.http
+        fields = {"port": http.port, "path": http.path, "host": http.host}
+        fields |= {"body": http.body} if http.body else {}
+        headers = _each(http.headers, names, "health.http.headers")
+        expanded: dict[str, object] = {**_each(fields, names, "health.http"), "headers": headers}
+        update["http"] = http.model_copy(update=expanded)
     if health.tcp:
         fields = {"port": health.tcp.port, "host": health.tcp.host}
         update["tcp"] = health.tcp.model_copy(update=_each(fields, names, "health.tcp"))

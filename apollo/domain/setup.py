@@ -1,9 +1,17 @@
 """How one host is upgraded: root folder, hooks, health check."""
 
+from collections.abc import Callable
 from datetime import timedelta
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, GetJsonSchemaHandler, PlainSerializer, model_validator
+from pydantic import (
+    BeforeValidator,
+    Field,
+    GetJsonSchemaHandler,
+    PlainSerializer,
+    field_validator,
+    model_validator,
+)
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema
 
@@ -79,13 +87,55 @@ class Hooks(FileModel):
         return tuple(hook.with_timeout(step) for hook in hooks or ())
 
 
+class OnceHook(Hook):
+    """A hook that runs on one host of a deployment: the first that `on` matches."""
+
+    on: str | None = Field(default=None, min_length=1)
+
+    @field_validator("on")
+    @classmethod
+    def _no_marks(cls, value: str | None) -> str | None:
+        if value and "@" in value:
+            raise ValueError("expected hosts by label, location or name")
+        return value
+
+
+OnceHookOf = Annotated[OnceHook, BeforeValidator(_hook)]
+
+
+class Once(FileModel):
+    """Hooks that run once per deployment, in the new release's folder."""
+
+    before: OnceHookOf | None = None
+    """Nothing has been drained yet."""
+    after: OnceHookOf | None = None
+    """Every wave has ended."""
+
+
+PROBE_TIMEOUT = timedelta(seconds=5)
+
+
+def _is(default: object) -> Callable[[object], bool]:
+    """What a release does not say is not in its manifests: their digests stay what they were."""
+    return lambda value: value == default
+
+
 class HttpCheck(FileModel):
-    """An HTTP request that must answer with `status`; `{NAME}` is replaced by variables."""
+    """A GET that must answer with `status`, and with `body` somewhere in what it says.
+
+    `{NAME}` is replaced by variables, `{release}` by the version. Certificates are not verified:
+    the connection already leads to a known host, under a name that is rarely the certificate's.
+    """
 
     port: Text
     path: str = "/"
     status: int = Field(default=200, ge=100, le=599)
     host: str = "127.0.0.1"
+    """Where the application listens; for a worker `127.0.0.1` stands for the host's address."""
+    scheme: Literal["http", "https"] = Field(default="http", exclude_if=_is("http"))
+    headers: dict[str, Text] = Field(default={}, exclude_if=_is({}))
+    """Sent with the request: `Host`, `Authorization`."""
+    body: str | None = Field(default=None, min_length=1, exclude_if=_is(None))
 
 
 class TcpCheck(FileModel):
@@ -101,6 +151,10 @@ class Health(FileModel):
     http: HttpCheck | None = None
     tcp: TcpCheck | None = None
     command: str | None = None
+    from_: Literal["host", "worker"] = Field(default="host", alias="from", exclude_if=_is("host"))
+    """Who asks: the host itself, through the SSH connection, or the worker over the network."""
+    timeout: Duration = Field(default=PROBE_TIMEOUT, exclude_if=_is(PROBE_TIMEOUT))
+    """How long one answer may take."""
     healthy_for: Duration = timedelta(seconds=5)
     deadline: Duration = timedelta(minutes=5)
 
@@ -131,6 +185,7 @@ class Setup(FileModel):
     secrets: tuple[VariableName, ...] = ()
     hooks: Hooks = Hooks()
     health: Health | None = None
+    once: Once | None = None
     roles: dict[str, Role] = {}
 
     def for_role(self, role: str | None) -> "Setup":

@@ -93,6 +93,13 @@ def _health(top: Part, path: Path) -> Iterator[Mistake]:
                 found=describe(port),
                 hint='Write a port such as 8080, or a variable such as "{PORT}".',
             )
+    if top.get(*path, "command") is not None and top.get(*path, "from") == "worker":
+        yield top.mistake(
+            (*path, "from"),
+            expected="host: a command runs there",
+            found="'worker'",
+            hint="Take from out, or check by http or tcp.",
+        )
     target = top.get(*path, "http", "path")
     if isinstance(target, str) and not target.startswith(("/", "{")):
         hint = f"Write /{target}."

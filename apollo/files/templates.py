@@ -15,10 +15,12 @@ from apollo.files.words import did_you_mean
 
 _PLACE = re.compile(r"\{([A-Za-z_][A-Za-z0-9_]*)\}")
 _BUILT_IN = frozenset({"host", "location"})
+_IN_HEALTH = _BUILT_IN | {"release"}
 _HEALTH = (
     ("http", "port"),
     ("http", "path"),
     ("http", "host"),
+    ("http", "body"),
     ("tcp", "port"),
     ("tcp", "host"),
 )
@@ -95,18 +97,24 @@ def _setup_uses(draft: Draft, groups: list[Group]) -> Iterator[Use]:
     yield Use(top, ("setup", "root"), [each for each in groups if each.environment not in rooted])
     roles = top.mapping("setup", "roles")
     own = {name for name in roles if top.mapping("setup", "roles", name, "health")}
-    for keys in _HEALTH:
-        inheriting = [each for each in groups if each.role not in own]
-        yield Use(top, ("setup", "health", *keys), inheriting)
-        for role in own:
-            having = [each for each in groups if each.role == role]
-            yield Use(top, ("setup", "roles", role, "health", *keys), having)
+    inheriting = [each for each in groups if each.role not in own]
+    yield from _health_uses(top, ("setup", "health"), inheriting)
+    for role in own:
+        having = [each for each in groups if each.role == role]
+        yield from _health_uses(top, ("setup", "roles", role, "health"), having)
+
+
+def _health_uses(top: Part, health: Path, groups: list[Group]) -> Iterator[Use]:
+    headers = [("http", "headers", name) for name in top.mapping(*health, "http", "headers")]
+    for keys in (*_HEALTH, *headers):
+        yield Use(top, (*health, *keys), groups)
 
 
 def _unknown(use: Use) -> Iterator[Mistake]:
     text = use.part.get(*use.path)
+    known = _IN_HEALTH if "health" in use.path else _BUILT_IN
     for name in dict.fromkeys(_PLACE.findall(text)) if isinstance(text, str) else ():
-        lacking = [each for each in use.groups if name not in each.names | _BUILT_IN]
+        lacking = [each for each in use.groups if name not in each.names | known]
         if lacking:
             yield use.part.mistake(use.path, **_words(f"{{{name}}}", name, lacking))
 

@@ -6,18 +6,12 @@ from apollo.files.mistakes import Told
 from apollo.files.positions import Path
 
 _ENVIRONMENT = ("environments", "*")
-_CHECKS = (("setup", "health"), ("setup", "roles", "*", "health"))
-_HTTP = ("scheme", "headers", "body", "from")
 
 NOT_YET: tuple[Path, ...] = (
-    ("setup", "once"),
     *((*_ENVIRONMENT, key) for key in ("alarms", "freezes")),
     *((*_ENVIRONMENT, "balancer", kind) for kind in ("aws_alb", "command")),
     *((*_ENVIRONMENT, "fleet", kind) for kind in ("ansible", "script", "url")),
     *((*_ENVIRONMENT, "fleet", "inventory", kind) for kind in ("ansible", "script", "url")),
-    *((*check, "from") for check in _CHECKS),
-    *((*check, "http", key) for check in _CHECKS for key in _HTTP),
-    *((*check, "tcp", "from") for check in _CHECKS),
 )
 """Keys by their path, `*` for any name. Unlike unknown keys they are not misspelt."""
 

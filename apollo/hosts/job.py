@@ -4,10 +4,13 @@ A job carries secrets, so it travels on standard input only and never shows its 
 """
 
 import base64
+import re
 import shlex
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
+
+from apollo.hosts.secrets import REDACTED, pieces
 
 Scope = Literal["new", "old"]
 
@@ -23,13 +26,15 @@ class Hook:
     timeout: int = 120
     retries: int = 0
     user: str | None = None
+    ignored: bool = False
+    """Whether the phase goes on when it fails; its output then says that it did."""
 
     def line(self) -> str:
         """The step as the host script reads it."""
         command = f"exec /bin/sh -c {shlex.quote(self.run)} </dev/null\n"
         return (
             f"hook {self.step} {self.scope} {self.folder} {self.timeout} {self.retries}"
-            f" {self.user or '-'} {_encode(command)}"
+            f" {self.user or '-'} {_encode(command)}{' ignored' if self.ignored else ''}"
         )
 
 
@@ -95,6 +100,8 @@ class Job:
     shared: tuple[str, ...] = ()
     env_file: tuple[str, bytes] | None = field(default=None, repr=False)
     """Name below the root and content; written when `current` is switched."""
+    secrets: tuple[str, ...] = field(default=(), repr=False)
+    """Values that hooks know and that no output keeps."""
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -103,7 +110,10 @@ class Job:
 
     def encode(self) -> bytes:
         """The lines for standard input; nothing is done on the host before the last has arrived."""
-        lines = [f"env {scope} {_exports(self._scope(scope))}" for scope in ("new", "old")]
+        lines = [f"env {scope} {_encode(exports(self._scope(scope)))}" for scope in ("new", "old")]
+        if known := pieces(self.secrets):
+            patterns = "".join(f"{piece}\n" for piece in known)
+            lines.append(f"hide {_encode(patterns)} {_encode(_sed_script(known))}")
         if self.manifest:
             lines.append(f"manifest {_encode(self.manifest)}")
         lines += [f"file {_encode(f.path)} {f.mode} {_encode(f.content)}" for f in self.files]
@@ -117,9 +127,15 @@ class Job:
         return self.new if scope == "new" else self.old
 
 
-def _exports(variables: Mapping[str, str]) -> str:
+def exports(variables: Mapping[str, str]) -> bytes:
     """A little shell script, so that the host need not take the values apart."""
-    return _encode("".join(f"export {n}={shlex.quote(v)}\n" for n, v in variables.items()))
+    return "".join(f"export {n}={shlex.quote(v)}\n" for n, v in variables.items()).encode()
+
+
+def _sed_script(known: Sequence[str]) -> str:
+    """Replaces each of these texts; as POSIX has it, only these characters need a backslash."""
+    escaped = (re.sub(r"[][\\/.*^$]", r"\\\g<0>", piece) for piece in known)
+    return "".join(f"s/{piece}/{REDACTED}/g\n" for piece in escaped)
 
 
 def _encode(value: str | bytes) -> str:

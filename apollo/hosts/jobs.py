@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from apollo.domain import setup
 from apollo.domain.manifest import Manifest
@@ -29,9 +29,12 @@ class Side:
         ]
 
     def silent(self, step: str) -> list[Step]:
-        """The step that waits until nothing answers on the health check's port."""
+        """The step that waits until nothing answers on the health check's port.
+
+        What is not stopped need not fall silent: a web server that serves `current` stays up.
+        """
         health = self.manifest.health
-        check = health and (health.http or health.tcp)
+        check = health and self.manifest.hooks.stop and (health.http or health.tcp)
         return [Silent(step, int(check.port), SILENCE_TIMEOUT)] if check else []
 
     def env_file(self) -> tuple[str, bytes] | None:
@@ -75,6 +78,7 @@ def stage_job(turn: TurnInput, new: Side) -> Job:
             for path, file in new.manifest.files.items()
         ),
         shared=new.manifest.shared,
+        secrets=tuple(new.secrets.values()),
     )
 
 
@@ -82,10 +86,26 @@ def activate_job(turn: TurnInput, new: Side, old: Side | None) -> Job:
     """Stop what runs, switch, start, validate."""
     steps: list[Step] = []
     if old:
-        steps += [*old.hooks("stop", "stop", "old"), *old.silent("silent")]
+        steps += [*_stop(turn, new, old), *old.silent("silent")]
     steps += _switch(turn, "switch", new, old)
     steps += [*new.hooks("start", "start", "new"), *new.hooks("validate", "validate", "new")]
     return _job(turn, steps, new, old, new.env_file())
+
+
+def _stop(turn: TurnInput, new: Side, old: Side) -> list[Step]:
+    """By the running release's hook, unless the deployment was told otherwise."""
+    if turn.stop == "new":
+        return new.hooks("stop", "stop", "new")
+    hooks = old.hooks("stop", "stop", "old")
+    ignored = turn.stop == "ignore"
+    return [replace(each, ignored=ignored) if isinstance(each, Hook) else each for each in hooks]
+
+
+def once_job(turn: TurnInput, new: Side) -> Job:
+    """A hook that runs once per deployment, in the new release's folder."""
+    assert turn.once
+    hook = turn.once.hook.with_timeout(turn.once.step)
+    return _job(turn, [hook_step(hook, turn.once.step, new.folder, "new")], new, None, None)
 
 
 def revert_job(turn: TurnInput, new: Side, old: Side | None, *, started: bool) -> Job:
@@ -122,6 +142,7 @@ def _job(
         new=environment(turn, new),
         old=environment(turn, old) if old else {},
         env_file=env_file,
+        secrets=(*new.secrets.values(), *(old.secrets.values() if old else ())),
     )
 
 

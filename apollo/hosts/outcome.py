@@ -5,11 +5,12 @@ import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from apollo.domain.outputs import FAILED, WELL, StepOutput, pack
 from apollo.domain.status import Outcome
 from apollo.domain.turn import Step, TurnInput, TurnRecord
 from apollo.errors import NothingRuns
 from apollo.hosts.answer import Answer, StepRecord
-from apollo.hosts.secrets import clean
+from apollo.hosts.secrets import clean, clean_end
 
 OUTPUT_KEPT = 2000
 """Characters of a failed step's output that travel with the outcome."""
@@ -39,11 +40,31 @@ def failed_step(turn: TurnInput, record: StepRecord, secrets: Iterable[str]) -> 
     return Failure("HookFailed", name, text, output)
 
 
+def outputs(steps: Iterable[StepRecord], secrets: Iterable[str], *, well: bool) -> str:
+    """What all steps have printed, packed within the turn's budget; no secrets are in it."""
+    values = list(secrets)
+    found = [
+        StepOutput(
+            step=each.name,
+            text=(clean_end if each.left_out else clean)(each.output, values),
+            cut=each.left_out,
+        )
+        for each in sorted(steps, key=_begin)
+    ]
+    return pack(found, WELL if well else FAILED)
+
+
 def unhealthy(turn: TurnInput, step: str, found: str) -> Failure:
     """The health check did not pass within its deadline."""
     where = "the previous release" if step.startswith("undo") else turn.release
     text = f"{turn.host.name}: {where} did not become healthy within its deadline: {found}"
     return Failure("NotHealthy", "verify", text)
+
+
+def release_gone(turn: TurnInput, folder: str) -> Failure:
+    """A hook has deleted the release that it belongs to."""
+    text = f"{turn.host.name}: releases/{folder} is not there any more: a hook has removed it"
+    return Failure("HookFailed", "start", text)
 
 
 def nothing_runs(turn: TurnInput) -> NothingRuns:

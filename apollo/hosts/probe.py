@@ -1,73 +1,98 @@
-"""Probes: one question to an application through an open connection to its host."""
+"""Probes: one question to an application, through whatever connects to it."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
-from typing import Protocol
+import ssl
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
 import asyncssh
 import h11
 
-from apollo.ports import Probe
+from apollo.domain.setup import HttpCheck
+from apollo.hosts.tls import TlsStream
+from apollo.ports import Probe, Stream
 
-PROBE_TIMEOUT = 5.0
 _READ = 65536
+_BODY = 1 << 20
+"""Bytes of an answer that `body` is looked for in."""
+Connect = Callable[[str, int], AbstractAsyncContextManager[Stream]]
+"""Host and port → a connection that is closed when it is left."""
 
 
-class _Reader(Protocol):
-    async def read(self, n: int = -1) -> bytes: ...
-
-
-class _Writer(Protocol):
-    def write(self, data: bytes) -> None: ...
-    def close(self) -> None: ...
-
-
-Open = Callable[[str, int], Awaitable[tuple[_Reader, _Writer]]]
-
-
-async def http_probe(open_: Open, host: str, port: int, path: str, status: int) -> Probe:
-    """GET `path`; good when the status is the expected one."""
+async def http_probe(connect: Connect, check: HttpCheck, host: str, timeout: float) -> Probe:
+    """GET the path; good when the status is the expected one and the body holds what it should."""
+    port = int(check.port)
     try:
-        async with asyncio.timeout(PROBE_TIMEOUT):
-            found = await _get(open_, host, port, path)
+        async with asyncio.timeout(timeout), connect(host, port) as stream:
+            if check.scheme == "https":
+                stream = await TlsStream.over(stream, _unverified(), host)
+            status, body = await _get(stream, check, host)
     except TimeoutError:
-        return Probe(good=False, found=f"no answer within {PROBE_TIMEOUT:g}s")
-    except (asyncssh.ChannelOpenError, h11.RemoteProtocolError) as error:
+        return Probe(good=False, found=f"no answer within {timeout:g}s")
+    except (OSError, ssl.SSLError, asyncssh.ChannelOpenError, h11.RemoteProtocolError) as error:
         return Probe(good=False, found=_refusal(error, port))
-    return Probe(good=found == status, found=f"status {found}, expected {status}")
+    if status != check.status:
+        return Probe(good=False, found=f"status {status}, expected {check.status}")
+    if check.body is not None and check.body.encode() not in body:
+        said = body[:200].decode(errors="replace")
+        return Probe(good=False, found=f"an answer without {check.body!r}: {said!r}")
+    return Probe(good=True, found=f"status {status}")
 
 
-async def tcp_probe(open_: Open, host: str, port: int) -> Probe:
+async def tcp_probe(connect: Connect, host: str, port: int, timeout: float) -> Probe:
     """Good when the port accepts a connection."""
     try:
-        async with asyncio.timeout(PROBE_TIMEOUT):
-            _, writer = await open_(host, port)
-            writer.close()
+        async with asyncio.timeout(timeout), connect(host, port):
+            return Probe(good=True, found="connected")
     except TimeoutError:
-        return Probe(good=False, found=f"no connection within {PROBE_TIMEOUT:g}s")
-    except asyncssh.ChannelOpenError as error:
+        return Probe(good=False, found=f"no connection within {timeout:g}s")
+    except (OSError, asyncssh.ChannelOpenError) as error:
         return Probe(good=False, found=_refusal(error, port))
-    return Probe(good=True, found="connected")
 
 
-async def _get(open_: Open, host: str, port: int, path: str) -> int:
-    reader, writer = await open_(host, port)
+@asynccontextmanager
+async def directly(host: str, port: int) -> AsyncIterator[Stream]:
+    """A connection from this machine: `from: worker`."""
+    reader, writer = await asyncio.open_connection(host, port)
     try:
-        http = h11.Connection(h11.CLIENT)
-        headers = [("Host", f"{host}:{port}"), ("Connection", "close"), ("User-Agent", "apollo")]
-        writer.write(http.send(h11.Request(method="GET", target=path, headers=headers)) or b"")
-        writer.write(http.send(h11.EndOfMessage()) or b"")
-        while True:
-            event = http.next_event()
-            if event is h11.NEED_DATA:
-                http.receive_data(await reader.read(_READ))
-            elif isinstance(event, h11.Response):
-                return event.status_code
+        yield Stream(reader, writer)
     finally:
         writer.close()
 
 
+async def _get(stream: Stream, check: HttpCheck, host: str) -> tuple[int, bytes]:
+    http = h11.Connection(h11.CLIENT)
+    target = f"[{host}]" if ":" in host else host
+    headers = {"host": f"{target}:{check.port}", "user-agent": "apollo", "connection": "close"}
+    headers |= {name.lower(): value for name, value in check.headers.items()}
+    request = h11.Request(method="GET", target=check.path, headers=list(headers.items()))
+    stream.writer.write((http.send(request) or b"") + (http.send(h11.EndOfMessage()) or b""))
+    status, body = 0, b""
+    while True:
+        event = http.next_event()
+        if event is h11.NEED_DATA:
+            http.receive_data(await stream.reader.read(_READ))
+        elif isinstance(event, h11.Response):
+            status = event.status_code
+            if check.body is None:
+                return status, b""
+        elif isinstance(event, h11.Data):
+            body += event.data
+        if isinstance(event, h11.EndOfMessage | h11.ConnectionClosed) or len(body) > _BODY:
+            return status, body
+
+
+def _unverified() -> ssl.SSLContext:
+    context = ssl.create_default_context()
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    return context
+
+
 def _refusal(error: Exception, port: int) -> str:
     if getattr(error, "code", None) == asyncssh.OPEN_ADMINISTRATIVELY_PROHIBITED:
-        return f"sshd forbids forwarding to port {port} (AllowTcpForwarding)"
-    return f"port {port}: {error}"
+        return (
+            f"sshd forbids forwarding to port {port} (AllowTcpForwarding): "
+            "let the worker ask (from: worker), or check by a command"
+        )
+    return f"port {port}: {str(error) or type(error).__name__}"

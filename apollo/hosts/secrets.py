@@ -49,12 +49,26 @@ def _covered(reference: str, allowed: Sequence[str]) -> bool:
     return kind in ("env", "file") and any(reference.startswith(prefix) for prefix in allowed)
 
 
+def pieces(values: Iterable[str]) -> list[str]:
+    """What is looked for: the lines of each value, the longest first."""
+    lines = {line for value in values for line in value.splitlines()}
+    return sorted(
+        (line for line in lines if len(line) >= SHORTEST), key=lambda line: (-len(line), line)
+    )
+
+
 def redact(text: str, values: Iterable[str]) -> str:
-    """The text without the values of secrets, longest first."""
-    for value in sorted(values, key=len, reverse=True):
-        if len(value) >= SHORTEST:
-            text = text.replace(value, REDACTED)
+    """The text without the values of secrets."""
+    for piece in pieces(values):
+        text = text.replace(piece, REDACTED)
     return text
+
+
+def clean_end(output: bytes, values: Iterable[str]) -> str:
+    """The end of an output whose beginning is missing: nor does it begin within a secret."""
+    known = list(values)
+    longest = max((len(value) for value in known), default=1)
+    return clean(output, known)[longest - 1 :]
 
 
 def clean(output: bytes, values: Iterable[str]) -> str:

@@ -18,8 +18,7 @@ from apollo.errors import (
     HostKeyUnknown,
     NoShell,
 )
-from apollo.hosts.probe import http_probe, tcp_probe
-from apollo.ports import Probe, Reachable
+from apollo.ports import Reachable, Stream
 
 CONNECT_TIMEOUT = 10.0
 CONNECT_TRIES = 3
@@ -95,15 +94,28 @@ class SshSession:
                 raise ConnectionError("the connection was closed")
         return bytes(output or b"")
 
-    async def http(self, host: str, port: int, path: str, status: int) -> Probe:
-        """Ask the application on the host over HTTP, through the connection."""
-        async with self._channel, self._contact("probe over HTTP"):
-            return await http_probe(self._open_connection, host, port, path, status)
+    @asynccontextmanager
+    async def forward(self, host: str, port: int) -> AsyncIterator[Stream]:
+        """A TCP connection that begins on the host, through this one.
 
-    async def tcp(self, host: str, port: int) -> Probe:
-        """Open a TCP connection on the host, through the connection."""
-        async with self._channel, self._contact("probe over TCP"):
-            return await tcp_probe(self._open_connection, host, port)
+        Raises:
+            asyncssh.ChannelOpenError: Nothing listens there, or sshd forbids it.
+            ContactLost: This connection has ended.
+        """
+        assert self._connection
+        async with self._channel:
+            try:
+                reader, writer = await self._connection.open_connection(host, port)
+            except asyncssh.ChannelOpenError:
+                if not self._connection.is_closed():
+                    raise
+                raise self._lost(f"reach port {port}", "it was closed") from None
+            try:
+                yield Stream(reader, writer)
+            finally:
+                writer.close()
+                if self._connection.is_closed():  # then what was read says nothing
+                    raise self._lost(f"reach port {port}", "it was closed")
 
     async def _process(self, line: str) -> asyncssh.SSHClientProcess[bytes]:
         """Start a command; under `MaxSessions 1` the channel before it may still be closing."""
@@ -116,12 +128,6 @@ class SshSession:
                     raise self._no_shell(error) from error
                 await asyncio.sleep(0.25)
         raise AssertionError("unreachable")
-
-    async def _open_connection(
-        self, host: str, port: int
-    ) -> tuple[asyncssh.SSHReader[bytes], asyncssh.SSHWriter[bytes]]:
-        assert self._connection
-        return await self._connection.open_connection(host, port)
 
     async def _open(self) -> asyncssh.SSHClientConnection:
         host = self._turn.host
@@ -197,14 +203,17 @@ class SshSession:
         try:
             yield
         except (OSError, asyncssh.Error) as error:
-            name = self._turn.host.name
-            raise ContactLost(
-                f"contact with {name} was lost while Apollo wanted to {what}: {error}",
-                host=name,
-                step="connect",
-                left="what runs on the host goes on there",
-                hint="the next attempt attaches to it",
-            ) from error
+            raise self._lost(what, str(error)) from error
+
+    def _lost(self, what: str, why: str) -> ContactLost:
+        name = self._turn.host.name
+        return ContactLost(
+            f"contact with {name} was lost while Apollo wanted to {what}: {why}",
+            host=name,
+            step="connect",
+            left="what runs on the host goes on there",
+            hint="the next attempt attaches to it",
+        )
 
 
 class _Client(asyncssh.SSHClient):

@@ -11,18 +11,29 @@ from datetime import timedelta
 from apollo.balancers.base import Balancer, BalancerTarget, until_drained
 from apollo.domain.environment import BalancerSpec
 from apollo.domain.manifest import Manifest
+from apollo.domain.status import Outcome
 from apollo.domain.turn import TurnInput, TurnRecord
 from apollo.errors import ContactLost, DiskFull, SecretUnavailable
 from apollo.hosts.answer import Answer, StepRecord
-from apollo.hosts.health import soak
+from apollo.hosts.health import Checker, soak
 from apollo.hosts.job import Job
-from apollo.hosts.jobs import Side, activate_job, revert_job, stage_job, stop_job
+from apollo.hosts.jobs import (
+    Side,
+    activate_job,
+    environment,
+    once_job,
+    revert_job,
+    stage_job,
+    stop_job,
+)
 from apollo.hosts.outcome import (
     Failure,
     broken,
     current,
     failed_step,
     nothing_runs,
+    outputs,
+    release_gone,
     reverted,
     unhealthy,
     untouched,
@@ -76,16 +87,25 @@ class _Attempt:
         self.session = session
         self.balancer = parts.build_balancer(given.balancer) if given.balancer else None
         self.secret_values: list[str] = []
+        self.printed: dict[str, StepRecord] = {}
         self.target = BalancerTarget(given.host.name, given.host.location, given.host.variables)
 
     async def run(self) -> TurnRecord:
         """Take the host as far as it goes."""
+        record = await self._run_turn()
+        well = record.outcome.good or record.outcome is Outcome.ROLLED_BACK
+        printed = outputs(self.printed.values(), self.secret_values, well=well)
+        return record.model_copy(update={"outputs": printed})
+
+    async def _run_turn(self) -> TurnRecord:
         if self.given.manifest is None:
             return await self._stop_and_report(self.given.running)
         manifest = await self.parts.manifests.manifest(self.given.manifest)
         self.root = self._root_of(manifest)
         if self.given.restart:
             return await self._restart()
+        if self.given.once:
+            return await self._once(manifest)
         self.new = Side(self.given.folder, manifest, self._secrets(manifest))
         answer = await self._stage()
         if answer.same:
@@ -96,6 +116,19 @@ class _Attempt:
         if not (answer.verdict or answer.reverting) and not answer.staged:
             return self._not_staged(answer)
         return await self._bring(answer)
+
+    async def _once(self, manifest: Manifest) -> TurnRecord:
+        """Run what runs once per deployment; the host goes on serving what it serves."""
+        self.new = Side(self.given.folder, manifest, self._secrets(manifest))
+        answer = await self._stage(redeploy=True)
+        if not answer.staged:
+            return self._not_staged(answer)
+        self.new = Side(answer.folder or self.given.folder, manifest, self.new.secrets)
+        job = once_job(self.given, self.new)
+        self.footing.drained = True  # from here on nobody can be sure that the hook did not begin
+        answer = await self._run("once", job)
+        failure = self._failed(answer, job.names)
+        return untouched(self.given, answer, failure) if failure else current(self.given, answer)
 
     async def _restart(self) -> TurnRecord:
         """Stop and start what served last on the host, whatever the catalog says of it.
@@ -140,6 +173,7 @@ class _Attempt:
     ) -> TurnRecord:
         failure = failure or unhealthy(self.given, "start", "not known any more")
         started = bool(begun(answer.steps, "start")) or self.given.restart
+        started = started and answer.staged  # a release that is gone has no stop hook any more
         job = revert_job(self.given, self.new, old, started=started)
         answer = await self._run("revert", job)
         undone = await self._verify(answer, old, "undo-start") if old else None
@@ -183,9 +217,8 @@ class _Attempt:
     async def _current(self, answer: Answer) -> TurnRecord | None:
         """The host runs the manifest: if it is healthy too, it is not touched."""
         self._step("check")
-        health = await soak(
-            self.session, self.new.manifest, CURRENT_CHECK, healthy_for=timedelta(0)
-        )
+        checker = self._checker(self.new)
+        health = await soak(checker, CURRENT_CHECK, healthy_for=timedelta(0))
         return current(self.given, answer) if health.healthy else None
 
     # Out of service and back
@@ -259,14 +292,21 @@ class _Attempt:
         self._step("verify")
         if failure := self._failed(answer, list(answer.steps), undo=start.startswith("undo")):
             return failure
+        if side is self.new and not answer.staged:
+            return release_gone(self.given, side.folder)
         health = side.manifest.health
         if health is None:
             return None
         left = health.deadline
         if ends := [record.end for record in begun(answer.steps, start) if record.end]:
             left -= timedelta(seconds=max(0.0, answer.now - max(ends)))
-        verdict = await soak(self.session, side.manifest, left, meanwhile=self._hold)
+        verdict = await soak(self._checker(side), left, meanwhile=self._hold)
         return None if verdict.healthy else unhealthy(self.given, start, verdict.found)
+
+    def _checker(self, side: Side) -> Checker:
+        variables = environment(self.given, side)
+        address = self.given.host.address
+        return Checker(self.session, side.manifest, address, variables, side.secrets)
 
     async def _hold(self) -> None:
         """Assert the drained state again: a balancer that reloads forgets it."""
@@ -351,6 +391,7 @@ class _Attempt:
             ) from error
 
     def _notice(self, answer: Answer) -> None:
+        self.printed.update(answer.steps)
         if answer.attached and answer.attached not in self.footing.attached:
             self.footing.attached.append(answer.attached)
 

@@ -163,7 +163,10 @@ class _Connection(asyncssh.SSHServer):
     def connection_requested(
         self, dest_host: str, dest_port: int, orig_host: str, orig_port: int
     ) -> bool:
-        return self._host.login.forwarding and dest_host in {ADDRESS, "localhost"}
+        if not self._host.login.forwarding:  # as sshd says it
+            code = asyncssh.OPEN_ADMINISTRATIVELY_PROHIBITED
+            raise asyncssh.ChannelOpenError(code, "open failed")
+        return dest_host in {ADDRESS, "localhost"}
 
 
 def load_key(file: Path) -> asyncssh.SSHKey:

@@ -42,6 +42,18 @@ health: {http: {port: 80, path: up}}
 health: {http: {port: {PORT}}}
   setup.health.http.port: expected text
   found a mapping
+health: {command: x, from: worker}
+  setup.health.from: expected host: a command runs there
+  found 'worker'
+health: {http: {port: 80, scheme: ftp}}
+  setup.health.http.scheme: expected http or https
+  found 'ftp'
+health: {http: {port: 80, body: "{realese}"}}
+  setup.health.http.body: expected names of variables that every host has
+  found {realese}, which web1 of dev and 1 more host lack
+health: {http: {port: 80, headers: {X-Version: "{release} {NOPE}"}}}
+  setup.health.http.headers.X-Version: expected names of variables that every host has
+  found {NOPE}, which web1 of dev and 1 more host lack
 health: {}
   setup.health: expected exactly one of http, tcp and command
   found none of them
@@ -104,6 +116,18 @@ hooks: {start: []}
 hooks: {start: {run: x, user: a b}}
   setup.hooks.start.user: expected a user's name of letters, digits, '_', '.' and '-'
   found 'a b'
+once: {before: {run: x, on: '@failed'}}
+  setup.once.before.on: expected hosts by label, location or name
+  found '@failed'
+once: {before: {run: x, on: role=db}}
+  setup.once.before.on: expected hosts that dev has
+  found 'role=db', which matches none
+once: {befor: x}
+  setup.once.befor: expected a known key
+  found 'befor'
+once: {after: [x]}
+  setup.once.after: expected a command line, or keys and values
+  found a list
 hooks: {begin: x}
   setup.hooks.begin: expected a known key
   found 'begin'

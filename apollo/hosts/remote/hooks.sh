@@ -20,6 +20,8 @@ launch() { # STEP FOLDER USER: in a session of its own; values come by standard 
   cd "releases/$2" || exit 126
   [ "$3" = - ] || eval "home=~$3 name=$3"
   as_user "$3"
+  [ -z "$sudo" ] || command -v sudo >/dev/null ||
+    { echo "apollo: user $3 needs sudo, which this host does not have" && exit 126; }
   exec setsid $sudo env -i PATH="$PATH" HOME="$home" USER="$name" LANG="$lang" APOLLO_STEP="$mark" \
     /bin/sh -c 'eval "$(cat)"'
 }
@@ -43,16 +45,24 @@ watch() { # STEP TIMEOUT USER: trims the output, ends the hook at its deadline; 
   stop_all "$deployment/$turn/$1/" "$pid" "$3"
 }
 
-trim() { # STEP: the last MiB of an output above 16 MiB; the hook appends, so no hole is left
+trim() { # STEP: whole lines of the last MiB of an output above 16 MiB; the hook appends: no hole is left
   file=$journal/out.$1 cut=0
   size=$(wc -c <"$file")
   [ "$size" -gt 16777216 ] || return 0
   [ ! -e "$journal/cut.$1" ] || read -r cut <"$journal/cut.$1"
-  tail -c 1048576 "$file" >"$file.tail"
+  tail -c 1048576 "$file" | tail -n +2 >"$file.tail"
+  kept=$(wc -c <"$file.tail")
   : >"$file"
   cat "$file.tail" >>"$file"
   rm -f "$file.tail"
-  echo $((cut + size - 1048576)) >"$journal/cut.$1"
+  echo $((cut + size - kept)) >"$journal/cut.$1"
+}
+
+conceal() { # OUTPUT: takes the values of secrets out, which came by standard input and stay there
+  [ -n "$hidden" ] && [ -s "$1" ] && decode "$hidden" | grep -qF -f - "$1" || return 0
+  decode "$concealing" | sed -f /proc/self/fd/3 "$1" 3<&0 >"$1.tail" && : >"$1" && cat "$1.tail" >>"$1" ||
+    echo 'apollo: no room to take secrets out' >"$1"
+  rm -f "$1.tail"
 }
 
 # Signals a process group, and every process that carries a mark: one may have left the group.
@@ -76,7 +86,13 @@ stop_all() { # MARK GROUP|- USER: TERM, and after ten seconds KILL
     sleep 0.2
     waits=$((waits - 1))
   done
-  send KILL "$@" || return 0
+  # What forks faster than it is killed is stopped first, until nothing is left that could fork.
+  for round in 1 2 3; do send STOP "$@" || return 0; done
+  waits=50
+  while [ "$waits" -gt 0 ] && send KILL "$@"; do
+    sleep 0.1
+    waits=$((waits - 1))
+  done
 }
 
 stop_turn() { # everything that this turn has started, as any user

@@ -3,11 +3,12 @@
 runner() { # DEPLOYMENT TURN PHASE LAST; the job on standard input, the work lock on 9
   job=$(cat)
   exec </dev/null
-  deployment=$1 turn=$2 phase=$3 alive=no env_new= env_old=
+  deployment=$1 turn=$2 phase=$3 alive=no env_new= env_old= hidden=
   cd "$root" && whole_job || exit 1
   root=$(pwd -P)
   journal=.apollo/journal/$1/$2
   read_turn || exit 1
+  lines_of hide learn_secrets
   bury ".apollo/journal/$4"
   bury "$journal"
   [ "$phase" != stage ] || own unpack unpack || exit 1
@@ -18,6 +19,8 @@ runner() { # DEPLOYMENT TURN PHASE LAST; the job on standard input, the work loc
   done
   [ "$phase" != stage ] || seal
 }
+
+learn_secrets() { hidden=$1 concealing=$2; }
 
 work() { # the words of one line of the job
   keyword=$1
@@ -38,6 +41,7 @@ bury() { # JOURNAL: what a vanished runner left of a hook is killed, and the hoo
     stop_all "${1#.apollo/journal/}/${file##*/step.}/" - "$user"
     clock
     [ "$torn" = no ] || record "$file" 0 "start $n $at $boot hook $user"
+    conceal "$1/out.${file##*/step.}"
     record "$file" 1 "lost - $at $boot no"
   done
 }
@@ -60,7 +64,7 @@ own() { # STEP COMMAND…: a step of Apollo's own: done twice does no harm
   end_step "$step" $? no
 }
 
-hook() { # STEP SCOPE FOLDER TIMEOUT RETRIES USER SCRIPT
+hook() { # STEP SCOPE FOLDER TIMEOUT RETRIES USER SCRIPT [ignored]
   skips "$1" && return "$code"
   tries=$5
   while start_step "$1" hook "$6"; do
@@ -68,7 +72,12 @@ hook() { # STEP SCOPE FOLDER TIMEOUT RETRIES USER SCRIPT
     [ "$result" -ne 0 ] && [ "$tries" -gt 0 ] || break
     tries=$((tries - 1))
   done
+  if [ "$result" -ne 0 ] && [ "${8-}" = ignored ]; then
+    echo "apollo: $1 exit $result, which is ignored" >>"$journal/out.$1"
+    result=0 late=no
+  fi
   trim "$1"
+  conceal "$journal/out.$1"
   end_step "$1" "$result" "$late"
 }
 

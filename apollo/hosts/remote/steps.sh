@@ -4,7 +4,11 @@ wait_silent() { # PORT TIMEOUT: or the old process would answer for the new one
   hex=$(printf ':%04X' "$1")
   ticks=$(($2 * 5))
   while listens; do
-    [ "$ticks" -gt 0 ] || { echo "port $1 still answers after $2 s"; return 1; }
+    if [ "$ticks" -le 0 ]; then
+      find_listener
+      echo "port $1 still answers after $2 s: $listener"
+      return 1
+    fi
     sleep 0.2
     ticks=$((ticks - 1))
   done
@@ -13,12 +17,21 @@ wait_silent() { # PORT TIMEOUT: or the old process would answer for the new one
 listens() {
   for table in /proc/net/tcp /proc/net/tcp6; do
     [ -r "$table" ] || continue
-    while read -r _ local _ state _; do
+    while read -r _ local _ state _ _ _ uid _ inode _; do
       case "$local $state" in *"$hex 0A") return 0 ;; esac
     done <"$table"
   done
   return 1
 }
+
+find_listener() { # who has the socket that `listens` has found, as far as we may see
+  listener="a process of uid $uid, which this login may not look at"
+  found=$(ls -l /proc/[0-9]*/fd/* 2>/dev/null | grep -F "socket:[$inode]")
+  [ -n "$found" ] || return 0
+  found=${found#*/proc/}
+  pid=${found%%/*}
+  listener="pid $pid ($(tr '\0\n' '  ' <"/proc/$pid/cmdline" | cut -c 1-100))"
+} 2>/dev/null
 
 switch() { # FOLDER: by rename: `current` is never absent, and never points to what is unfinished
   is_finished "$1" || [ "$1" = "$previous" ] || { echo "releases/$1 is not finished"; return 1; }
@@ -38,5 +51,6 @@ lines_of() { # KEYWORD FUNCTION: calls it with the other words of each such line
 
 write_env() { # NAME TEXT
   name=$(decode "$1")
+  case $name in */*) mkdir -p "${name%/*}" || return ;; esac
   (umask 077 && decode "${2-}" >.apollo/env) && sync .apollo/env && mv -fT .apollo/env "$name"
 }
