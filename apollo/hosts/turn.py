@@ -21,6 +21,7 @@ from apollo.hosts.jobs import (
     Side,
     activate_job,
     environment,
+    hand_job,
     once_job,
     revert_job,
     stage_job,
@@ -159,7 +160,7 @@ class _Attempt:
         if not answer.reverting:
             job = activate_job(self.given, self.new, self._running_side(answer) or old)
             back = revert_job(self.given, self.new, old, started=True)
-            answer = await self._drain(answer, (*job.names, *back.names))
+            answer = await self._drain(answer, (*job.names, *back.names), old)
             answer = await self._run("activate", job)
             failure = await self._verify(answer, self.new, "start")
             if failure is None:
@@ -223,7 +224,7 @@ class _Attempt:
 
     # Out of service and back
 
-    async def _drain(self, answer: Answer, steps: Sequence[str]) -> Answer:
+    async def _drain(self, answer: Answer, steps: Sequence[str], old: Side | None = None) -> Answer:
         """Out of the balancer; records are allocated for all steps that may have to be written."""
         self._step("drain")
         found, offline = answer.balancer or answer.balancer_before or "", None
@@ -232,7 +233,8 @@ class _Attempt:
             if answer.balancer is None and answer.balancer_before is None:
                 found = await self.balancer.find(self.target)
         self.footing.drained = True
-        answer = await self.root.drain(found, offline, steps)
+        by_hand = hand_job(self.given, self.new, old, offline) if old else b""
+        answer = await self.root.drain(found, offline, steps, by_hand)
         if self.balancer and answer.steps.keys().isdisjoint(steps):
             await self.balancer.drain(self.target)
             if answer.current:

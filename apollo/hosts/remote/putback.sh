@@ -30,7 +30,7 @@ put_back() {
 fill_job() { # the job without secrets gets them from who types, or from the file that services read
   missing= filled= undo=yes
   read_step start
-  case $nl$job in *"${nl}only-begun"*) [ "$state" != new ] || undo= ;; esac
+  case $nl$job in *"${nl}only-begun"*) [ "$state" != new ] && is_finished "$folder" || undo= ;; esac
   env_name=
   lines_of envfile read_env_name
   lines_of secrets need
@@ -63,6 +63,8 @@ secret() { # NAME: its value, in `value`
 fill_line() { # the words of one line
   case "$1 ${2-}" in
     'hook undo-stop'*) [ -n "$undo" ] || return 0 ;;
+    'hide '*) set -- hide "$(hidden | base64 -w 0)" \
+      "$(hidden | sed 's/[][\\/.*^$]/\\&/g; s/.*/s\/&\/[redacted]\/g/' | base64 -w 0)" ;;
     env\ *) set -- env "$2" "$( { decode "${3-}"; values "$2" export; } | base64 -w 0)" ;;
     envfile\ *) set -- envfile "$2" "$( { decode "${3-}"; values old file; } | base64 -w 0)" ;;
   esac
@@ -80,10 +82,15 @@ write_values() {
   for name in "$@"; do
     secret "$name" || return
     case $form in
+      plain) printf '%s\n' "$value" ;;
       export) printf "export %s='%s'\n" "$name" "$(printf '%s' "$value" | sed "s/'/'\\\\''/g")" ;;
       file) printf '%s="%s"\n' "$name" "$(printf '%s' "$value" | sed 's/[\\"$`]/\\&/g')" ;;
     esac
   done
+}
+
+hidden() { # the lines of secrets that no output keeps
+  { values new plain; values old plain; } | grep ....
 }
 
 forget_steps() { # a put-back that failed begins anew: that is what the person who types wants
