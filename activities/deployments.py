@@ -1,16 +1,15 @@
 """What a deployment asks of the control worker: open, lease, load, record, roll back, close."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import timedelta
-from functools import wraps
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING
 
-import structlog
 from temporalio import activity
-from temporalio.exceptions import ApplicationError, ApplicationErrorCategory
+from temporalio.exceptions import ApplicationError
 
+from apollo.activities.explained import explained
+from apollo.activities.host_keys import keep_accepted, keys_of
 from apollo.activities.lease import LeaseKeeper
 from apollo.catalog.records import HostRow, NewDeployment, StoredDeployment
 from apollo.domain.budget import Ended, end_state
@@ -43,7 +42,7 @@ from apollo.domain.setup import Setup
 from apollo.domain.status import DeploymentState, Outcome, Serving
 from apollo.domain.turn import longest_turn, skipped
 from apollo.domain.windows import change_text, standing
-from apollo.errors import ApolloError, Refused, Unavailable
+from apollo.errors import Refused
 from apollo.planning import Prepared, prepare
 
 if TYPE_CHECKING:
@@ -52,45 +51,7 @@ if TYPE_CHECKING:
     from apollo.artifacts.store import Store
     from apollo.catalog.catalog import Catalog
 
-Method = TypeVar("Method", bound=Callable[..., Awaitable[Any]])
-_LOG: structlog.stdlib.BoundLogger = structlog.get_logger("apollo.control")
 _ASK_AGAIN = 1.0
-_BEAT = 5.0
-
-
-def explained(method: Method) -> Method:
-    """Tell Temporal of an error by its name and next step; only what may mend itself is retried.
-
-    What is refused is an answer, no fault of the worker: it leaves a line in the log, no traceback.
-    What takes long gives signs of life, so that another worker soon takes over from a lost one.
-    """
-
-    @wraps(method)
-    async def call(*arguments: Any) -> Any:
-        heart = asyncio.create_task(_beat())
-        try:
-            return await method(*arguments)
-        except ApolloError as error:
-            text = f"{error.message}; {error.hint}" if error.hint else error.message
-            if isinstance(error, Unavailable):
-                raise ApplicationError(text, type=error.code) from error
-            _LOG.warning("refused", error=error.code, found=error.message)
-            raise ApplicationError(
-                text,
-                type=error.code,
-                non_retryable=True,
-                category=ApplicationErrorCategory.BENIGN,
-            ) from error
-        finally:
-            heart.cancel()
-
-    return call  # type: ignore[return-value]
-
-
-async def _beat() -> None:
-    while True:
-        await asyncio.sleep(_BEAT)
-        activity.heartbeat()
 
 
 @dataclass
@@ -101,6 +62,8 @@ class DeploymentActivities:
     store: "Store"
     client: "Client"
     takeover: timedelta = timedelta(seconds=10)
+    pull_above: int = 200
+    """Hosts of a deployment above which they pull artifacts, where the store has URLs."""
 
     @activity.defn
     @explained
@@ -188,6 +151,7 @@ class DeploymentActivities:
             balancer=applied.environment.balancer,
             redeploy=bool(stored.request.get("redeploy")),
             restart=stored.kind == "restart",
+            pull=Opened.model_validate(stored.plan).hosts > self.pull_above,
             stop=stored.request.get("stop", "running"),
         )
 
@@ -215,7 +179,9 @@ class DeploymentActivities:
     async def record(self, given: RecordInput) -> Recorded | None:
         """Write how hosts ended, and tell of hosts of the batch that have left the inventory."""
         await self.catalog.turns.record(given.deployment, given.phase, given.records)
-        gone = await self._gone(await self.catalog.deployments.by_uuid(given.deployment))
+        stored = await self.catalog.deployments.by_uuid(given.deployment)
+        await keep_accepted(self.catalog, stored, given.records)
+        gone = await self._gone(stored)
         if not gone:
             return Recorded()
         rows = await self.catalog.plans.batch(
@@ -448,11 +414,6 @@ def _turns(
             )
         )
     return tuple(sorted(turns, key=lambda turn: (turn.group, turn.host.name not in fallen)))
-
-
-def keys_of(host: Host, keys: dict[str, list[str]]) -> tuple[str, ...]:
-    """The keys that a host may show."""
-    return (*((host.host_key,) if host.host_key else ()), *keys.get(host.name, ()))
 
 
 def _balanced(host: Host, setup: Setup) -> bool:

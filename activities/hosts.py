@@ -47,10 +47,13 @@ class HostActivities:
             ApplicationError: It failed; or the host is unreachable, and then it is certain that
                 the hook did not begin; or it is lost, and then nobody knows.
         """
-        return await self._attempt(given, Footing(drained=activity.info().attempt > 1))
+        info = activity.info()
+        kept = _inherited(info.heartbeat_details, info.attempt).host_key
+        return await self._attempt(given, Footing(drained=info.attempt > 1, host_key=kept))
 
     async def _attempt(self, given: TurnInput, footing: Footing) -> TurnRecord:
         info = activity.info()
+        given = given.knowing(footing.host_key)
         attempt_ms = int(info.current_attempt_scheduled_time.timestamp() * 1000)
         log = _LOG.bind(deployment=given.label, host=given.host.name, wave=given.wave)
         log.info("turn begins", phase=given.phase, turn=given.turn, attempt=info.attempt)
@@ -110,7 +113,11 @@ def _inherited(details: Any, attempt: int) -> Footing:
     """What the attempt before had learnt; one that died without a word may have drained."""
     if details:
         last = details[0]
-        return Footing(drained=bool(last["drained"]), attached=list(last["attached"]))
+        return Footing(
+            drained=bool(last["drained"]),
+            attached=list(last["attached"]),
+            host_key=last.get("host_key", ""),  # an older worker says nothing of it
+        )
     return Footing(drained=attempt > 1)
 
 
@@ -120,6 +127,7 @@ def _circumstances(footing: Footing, info: activity.Info) -> dict[str, Any]:
     return {
         "attempts": info.attempt,
         "attached": tuple(footing.attached),
+        "host_key": footing.host_key,
         "began_at": info.scheduled_time,
         "seconds": round(max(0.0, took), 3),
     }

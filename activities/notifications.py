@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from temporalio import activity
 from temporalio.exceptions import ApplicationError
 
-from apollo.activities.deployments import explained
+from apollo.activities.explained import explained
 from apollo.domain.notification import NotifyInput, Told, is_reference, message, shown_webhook
 from apollo.errors import Undelivered
 from apollo.ports import Secrets

@@ -6,7 +6,9 @@ from typing import TYPE_CHECKING
 from temporalio import activity
 from temporalio.exceptions import ApplicationError
 
-from apollo.activities.deployments import check_lease, explained, folder_of, keys_of
+from apollo.activities.deployments import check_lease, folder_of
+from apollo.activities.explained import explained
+from apollo.activities.host_keys import keep_accepted, keys_of
 from apollo.domain.environment import Environment
 from apollo.domain.fleet import Host
 from apollo.domain.once import (
@@ -87,6 +89,8 @@ class OnceActivities:
     async def record_once(self, given: OnceRecord) -> None:
         """Keep what the hook has printed on a host."""
         await self.catalog.outputs.record(given.deployment, [given.record])
+        stored = await self.catalog.deployments.by_uuid(given.deployment)
+        await keep_accepted(self.catalog, stored, [given.record])
 
 
 def _turn(

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from temporalio import activity
 from temporalio.service import RPCError, RPCStatusCode
 
-from apollo.activities.deployments import explained
+from apollo.activities.explained import explained
 from apollo.catalog.records import NewPromotion, StoredPromotion
 from apollo.domain.deployment import Control
 from apollo.domain.promotion import (

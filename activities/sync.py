@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 from temporalio import activity
 
-from apollo.activities.deployments import explained
+from apollo.activities.explained import explained
+from apollo.activities.host_keys import first_use
 from apollo.catalog.records import AppliedEnvironment, StoredDeployment
 from apollo.domain.fleet import Host
 from apollo.domain.manifest import Manifest, build_manifest
@@ -103,6 +104,8 @@ class SyncActivities:
         release = (await self.catalog.releases.get(given.application, given.release)).release
         states: dict[str, HostState] = dict(await self.catalog.hosts.states(*place))
         names = [sight.host for sight in given.sights]
+        accepted = {sight.host: sight.host_key for sight in given.sights if sight.host_key}
+        await first_use(self.catalog, applied.environment, accepted, "seen by a look")
         past = await self.catalog.turns.since(*place, number=given.number, hosts=names)
         for sight in given.sights:
             if sight.turn_of:

@@ -36,6 +36,16 @@ def look_id(asked_by: str) -> str:
     return f"{asked_by}/look"
 
 
+def scan_id(application: str, environment: str, request: str) -> str:
+    """The workflow id of a scan of hosts' keys."""
+    return f"scan/{application}/{environment}/{request}"
+
+
+def logs_id(application: str, environment: str, asked: str) -> str:
+    """The workflow id of a look at what a host's hooks print."""
+    return f"logs/{application}/{environment}/{asked}"
+
+
 def promotion_id(application: str, release: str) -> str:
     """The workflow id of a promotion."""
     return f"promotion/{application}/{release}"

@@ -3,10 +3,13 @@
 from collections.abc import Mapping
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Protocol, Self
 
 from apollo.domain.fleet import Host
+from apollo.domain.keys import Scanned
+from apollo.domain.logs import HostLog, LogRead
 from apollo.domain.manifest import Manifest
 from apollo.domain.sync import Sight
 from apollo.domain.turn import TurnInput, TurnRecord
@@ -45,11 +48,24 @@ class Stream:
 class HostSession(Protocol):
     """A connection to one host."""
 
+    accepted_key: str
+    """The host key that was accepted though nobody had trusted one (`first_use`), if so."""
+
     async def run(self, line: str, stdin: bytes = b"") -> bytes:
         """Run a command line with data on its standard input and return its standard output.
 
         Raises:
             ContactLost: The connection ended before the command did.
+        """
+
+    async def send(self, source: Path, target: str, start: int) -> bool:
+        """Write a file's bytes from `start` on into a file of the host that is there.
+
+        Returns:
+            Whether that could begin: a host may have no way to send files.
+
+        Raises:
+            ContactLost: The connection ended before all was written.
         """
 
     def forward(self, host: str, port: int) -> AbstractAsyncContextManager[Stream]:
@@ -100,12 +116,15 @@ class Manifests(Protocol):
     async def manifest(self, digest: str) -> Manifest:
         """The manifest of that digest."""
 
-    async def artifact(self, sha256: str) -> bytes:
-        """The artifact of that digest."""
+    async def artifact(self, sha256: str) -> Path:
+        """A local file with the artifact of that digest; not to be written."""
+
+    async def url(self, sha256: str) -> str | None:
+        """Where a host finds that artifact, if the store has URLs; it may be a secret."""
 
 
 class Secrets(Protocol):
-    """Resolves references to secrets within what the worker's settings allow."""
+    """Resolves references to secrets within what the worker's settings allow; may take a while."""
 
     def resolve(self, references: Mapping[str, str]) -> dict[str, str]:
         """Name → reference in, name → value out.
@@ -122,10 +141,17 @@ class Footing:
     step: str = "connect"
     drained: bool = False
     attached: list[str] = field(default_factory=list)
+    host_key: str = ""
+    """The host key that was accepted though nobody had trusted one."""
 
     def details(self) -> dict[str, Any]:
         """As it travels in heartbeats."""
-        return {"step": self.step, "drained": self.drained, "attached": list(self.attached)}
+        return {
+            "step": self.step,
+            "drained": self.drained,
+            "attached": list(self.attached),
+            "host_key": self.host_key,
+        }
 
 
 class RunTurn(Protocol):
@@ -136,6 +162,24 @@ class RunTurn(Protocol):
 
         Raises:
             TurnError: The attempt could not go on.
+        """
+
+
+class ScanKey(Protocol):
+    """Asks hosts for their SSH keys."""
+
+    async def __call__(self, reach: Reach) -> Scanned:
+        """The key that a host shows; never raises."""
+
+
+class ReadPrinted(Protocol):
+    """Reads what the hooks of a host's turn print, and changes nothing."""
+
+    async def __call__(self, given: LogRead) -> HostLog:
+        """What came since, without secrets.
+
+        Raises:
+            TurnError: The host cannot be reached, or what it says cannot be shown.
         """
 
 

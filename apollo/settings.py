@@ -24,6 +24,10 @@ class Settings(BaseSettings):
     """SQLAlchemy URL of the catalog; by default SQLite in `home`."""
     store: str = ""
     """Folder of artifacts and manifests; by default in `home`."""
+    store_public_url: str = Field(default="", pattern=r"^(https?://[^\s\"\\]+)?$", repr=False)
+    """Under which a web server publishes the store's folder, for hosts that pull."""
+    pull_above: int = Field(default=200, ge=0)
+    """Hosts of a deployment above which they pull artifacts, where the store has URLs."""
     ssh_key: Path | None = None
     """Private key with which workers log in; by default the agent and `~/.ssh`."""
     identity: str = ""

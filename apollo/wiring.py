@@ -3,7 +3,8 @@
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from temporalio.client import Client
@@ -22,14 +23,20 @@ class StoredManifests:
     """Manifests and artifacts from the store."""
 
     store: Store
+    public_url: str = field(default="", repr=False)
+    """Under which a web server publishes the store's folder."""
 
     async def manifest(self, digest: str) -> Manifest:
         """The manifest of that digest."""
         return Manifest.model_validate_json(await self.store.get_bytes(digest))
 
-    async def artifact(self, sha256: str) -> bytes:
-        """The artifact of that digest."""
-        return await self.store.get_bytes(sha256)
+    async def artifact(self, sha256: str) -> Path:
+        """A local file with the artifact of that digest; not to be written."""
+        return await self.store.path(sha256)
+
+    async def url(self, sha256: str) -> str | None:
+        """Where a host finds that artifact, if the store is published."""
+        return f"{self.public_url}/{sha256[:2]}/{sha256}" if self.public_url else None
 
 
 def open_store(settings: Settings) -> Store:

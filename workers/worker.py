@@ -15,7 +15,9 @@ from temporalio.worker import PollerBehaviorAutoscaling, Worker
 
 from apollo import names
 from apollo.activities.deployments import DeploymentActivities
+from apollo.activities.host_keys import KeyActivities, ScanActivities
 from apollo.activities.hosts import HostActivities
+from apollo.activities.logs import LogActivities, PrintedActivities
 from apollo.activities.notifications import NotificationActivities
 from apollo.activities.once import OnceActivities
 from apollo.activities.promotions import PromotionActivities
@@ -23,6 +25,8 @@ from apollo.activities.sync import LookActivities, SyncActivities
 from apollo.balancers import build_balancer
 from apollo.cluster import ensure_search_attributes, usable
 from apollo.hosts.look import Looker
+from apollo.hosts.printed import PrintedReader
+from apollo.hosts.scan import scan
 from apollo.hosts.secrets import ReferenceSecrets
 from apollo.hosts.session import SshHosts
 from apollo.hosts.turn import TurnRunner
@@ -34,12 +38,14 @@ from apollo.webhooks import post
 from apollo.wiring import StoredManifests, connect_temporal, open_catalog, open_store
 from apollo.workflows.batch import Batch
 from apollo.workflows.deployment import Deployment
+from apollo.workflows.logs import Logs
 from apollo.workflows.look import Look
 from apollo.workflows.notification import Notification
 from apollo.workflows.promotion import Promotion
+from apollo.workflows.scan import ScanKeys
 
 Role = Literal["control", "hosts", "all"]
-WORKFLOWS = (Deployment, Batch, Promotion, Notification, Look)
+WORKFLOWS = (Deployment, Batch, Promotion, Notification, Look, Logs, ScanKeys)
 
 
 async def run_worker(settings: Settings, role: Role = "all", locations: Sequence[str] = ()) -> None:
@@ -68,7 +74,9 @@ async def running(
             if not await usable(client):  # some servers let nobody list or make them
                 await ensure_search_attributes(client)
             takeover = timedelta(seconds=settings.takeover)
-            control = DeploymentActivities(catalog, open_store(settings), client, takeover)
+            control = DeploymentActivities(
+                catalog, open_store(settings), client, takeover, settings.pull_above
+            )
             promotions = PromotionActivities(catalog, client)
             notifications = NotificationActivities(
                 catalog, _secrets(settings), partial(temporal_link, settings), post
@@ -76,6 +84,8 @@ async def running(
             offered = (
                 control,
                 OnceActivities(catalog),
+                KeyActivities(catalog),
+                LogActivities(catalog, open_store(settings)),
                 promotions,
                 SyncActivities(catalog, client),
                 notifications,
@@ -83,14 +93,17 @@ async def running(
             await stack.enter_async_context(_control_worker(client, settings, *offered))
         if role in ("hosts", "all"):
             runner = _runner(settings)
-            turns, looks = HostActivities(runner), LookActivities(Looker(runner.hosts))
+            offers = (
+                HostActivities(runner),
+                LookActivities(Looker(runner.hosts)),
+                PrintedActivities(PrintedReader(runner.hosts, runner.secrets)),
+                ScanActivities(scan),
+            )
             queues = [f"{names.HOSTS_QUEUE}-{location}" for location in locations]
             if role == "all" or not queues:
                 queues.append(names.HOSTS_QUEUE)
             for queue in queues:
-                await stack.enter_async_context(
-                    _hosts_worker(client, settings, queue, turns, looks)
-                )
+                await stack.enter_async_context(_hosts_worker(client, settings, queue, *offers))
         yield
 
 
@@ -128,7 +141,7 @@ def _hosts_worker(client: Client, settings: Settings, queue: str, *offered: obje
 def _runner(settings: Settings) -> TurnRunner:
     return TurnRunner(
         hosts=SshHosts(key=settings.ssh_key),
-        manifests=StoredManifests(open_store(settings)),
+        manifests=StoredManifests(open_store(settings), settings.store_public_url.rstrip("/")),
         secrets=_secrets(settings),
         build_balancer=build_balancer,
     )

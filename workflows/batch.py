@@ -45,6 +45,8 @@ class Batch:
         self._controls: list[BatchControl] = []
         self._closing = False
         self._vanished = 0
+        self._accepted: dict[str, str] = {}
+        """Host keys accepted at first use; another turn of the same host must see them again."""
 
     @workflow.run
     async def run(self, given: BatchInput) -> BatchResult:
@@ -99,12 +101,14 @@ class Batch:
             tasks = [task for task in tasks if not _ended(task)]
 
     async def _turn(self, hosts: BatchHosts, turn: HostTurn) -> None:
-        given = hosts.turn(self._given.load, turn)
+        given = hosts.turn(self._given.load, turn).knowing(self._accepted.get(turn.host.name, ""))
         options = turn_options(given, turn.own_workers, self._given)
         try:
             record = await workflow.execute_activity_method(HostActivities.turn, given, **options)
         except ActivityError as error:
             record = failed_turn(turn, error)
+        if record.host_key:
+            self._accepted[record.host] = record.host_key
         self._rolling.end(record)
 
     async def _record(self) -> None:

@@ -6,11 +6,14 @@ from temporalio.common import RetryPolicy
 from temporalio.workflow import ActivityCancellationType, ActivityConfig
 
 from apollo import names
+from apollo.domain.keys import ScanInput
 from apollo.domain.rollout import BatchInput
 from apollo.domain.sync import Page
 from apollo.domain.turn import TurnInput
 
 LEASE_HEARTBEAT = timedelta(seconds=10)
+WORKER_WAIT = timedelta(seconds=30)
+"""How long somebody who waits at a terminal is kept when no worker takes the work."""
 CONTROL_HEARTBEAT = timedelta(seconds=30)
 """Planning a large fleet keeps a worker from giving signs of life for a while."""
 
@@ -57,6 +60,29 @@ def looking(page: Page) -> ActivityConfig:
         summary=f"{len(page.targets)} hosts{f' in {page.location}' if page.location else ''}",
         task_queue=f"{names.HOSTS_QUEUE}-{page.location}" if page.location else names.HOSTS_QUEUE,
         schedule_to_close_timeout=timedelta(minutes=5),
+        heartbeat_timeout=CONTROL_HEARTBEAT,
+        retry_policy=RetryPolicy(maximum_interval=timedelta(seconds=10)),
+    )
+
+
+def scanning(page: ScanInput) -> ActivityConfig:
+    """A scan of a page of hosts' keys; somebody waits for it."""
+    return ActivityConfig(
+        summary=f"{len(page.targets)} hosts{f' in {page.location}' if page.location else ''}",
+        task_queue=f"{names.HOSTS_QUEUE}-{page.location}" if page.location else names.HOSTS_QUEUE,
+        schedule_to_start_timeout=WORKER_WAIT,
+        schedule_to_close_timeout=timedelta(minutes=3),
+        heartbeat_timeout=CONTROL_HEARTBEAT,
+        retry_policy=RetryPolicy(maximum_interval=timedelta(seconds=10)),
+    )
+
+
+def reading(host: str, location: str, wait: timedelta) -> ActivityConfig:
+    """A look at what a host's hooks print, by the location's own workers if it has some."""
+    return ActivityConfig(
+        summary=host,
+        task_queue=f"{names.HOSTS_QUEUE}-{location}" if location else names.HOSTS_QUEUE,
+        schedule_to_close_timeout=timedelta(minutes=2) + wait,
         heartbeat_timeout=CONTROL_HEARTBEAT,
         retry_policy=RetryPolicy(maximum_interval=timedelta(seconds=10)),
     )

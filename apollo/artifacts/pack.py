@@ -14,11 +14,13 @@ from apollo.domain.release import Artifact
 from apollo.errors import InvalidFiles
 
 _LEVEL = 6
+_BLOCK = 4096
+"""Bytes that a disk gives out at a time."""
 _TYPES = {"file": tarfile.REGTYPE, "folder": tarfile.DIRTYPE, "link": tarfile.SYMTYPE}
 
 
 def pack(source: Path, destination: Path, exclude: Sequence[str] = ()) -> Artifact:
-    """Pack a folder, a file, a .tar.gz, .tgz, .tar or .zip as a .tar.gz. Blocks.
+    """Pack a folder, a file, an archive (.tar.gz, .tar.zst, .tar, .zip) as a .tar.gz. Blocks.
 
     Names are sorted, times and owners are left out, and of the modes only whether the owner may
     execute is kept; `.git` is never packed. The destination is written whole or not at all.
@@ -68,19 +70,19 @@ def _write(tree: Sequence[Entry], target: BinaryIO, where: str) -> Artifact:
             fileobj=zipped, mode="w", format=tarfile.GNU_FORMAT, encoding="utf-8"
         ) as archive,
     ):
-        for entry in tree:
-            _add(archive, entry, where)
-    return Artifact(sha256=hashing.digest.hexdigest(), size=hashing.size)
+        unpacked = sum(_add(archive, entry, where) for entry in tree)
+    return Artifact(sha256=hashing.digest.hexdigest(), size=hashing.size, unpacked=unpacked)
 
 
-def _add(archive: tarfile.TarFile, entry: Entry, where: str) -> None:
+def _add(archive: tarfile.TarFile, entry: Entry, where: str) -> int:
+    """Add an entry; how much of a disk it takes, in bytes."""
     header = tarfile.TarInfo(entry.path)
     header.type = _TYPES[entry.kind]
     header.linkname = entry.target
     header.mode = 0o777 if entry.kind == "link" else 0o755
     if entry.content is None:
         archive.addfile(header)
-        return
+        return _BLOCK
     if not entry.executable:
         header.mode = 0o644
     with entry.content() as (content, header.size):
@@ -92,6 +94,7 @@ def _add(archive: tarfile.TarFile, entry: Entry, where: str) -> None:
             raise _changed(entry, where) from error
         if content.read(1):
             raise _changed(entry, where)
+    return -(-header.size // _BLOCK) * _BLOCK
 
 
 def _changed(entry: Entry, where: str) -> InvalidFiles:

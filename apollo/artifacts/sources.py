@@ -4,6 +4,7 @@ import gzip
 import os
 import shutil
 import stat
+import sys
 import tarfile
 import zipfile
 import zlib
@@ -17,7 +18,13 @@ from typing import BinaryIO, Literal
 from apollo.artifacts.tree import Entry, Excluded, Readable, clean_path, refusal
 from apollo.errors import InvalidFiles, NotFound
 
-_TAR = (".tar.gz", ".tgz", ".tar")
+if sys.version_info >= (3, 14):
+    from compression import zstd
+else:
+    from backports import zstd
+
+_ZSTD = (".tar.zst", ".tzst")
+_TAR = (".tar.gz", ".tgz", ".tar", *_ZSTD)
 _KINDS = {
     stat.S_IFCHR: "a device",
     stat.S_IFBLK: "a device",
@@ -58,6 +65,7 @@ def _readable(source: Path) -> Iterator[None]:
         tarfile.TarError,
         zipfile.BadZipFile,
         zlib.error,
+        zstd.ZstdError,
         EOFError,
         gzip.BadGzipFile,
         NotImplementedError,
@@ -104,7 +112,7 @@ def _tar(source: Path, spool: BinaryIO, excluded: Excluded) -> Iterable[Entry]:
     """Read the archive once, front to back; contents go to the spool, names never to a disk."""
     entries: dict[str, Entry] = {}
     where = str(source)
-    with tarfile.open(source, "r:*") as archive:
+    with _opened(source) as archive:
         for member in archive:
             path = clean_path(member.name, where)
             if not path or excluded(path, folder=member.isdir()):
@@ -124,10 +132,20 @@ def _tar(source: Path, spool: BinaryIO, excluded: Excluded) -> Iterable[Entry]:
                 part = _Part(spool, start, spool.tell())
                 runs = _executable(member.mode)
                 entries[path] = Entry(path, "file", executable=runs, content=part.opened)
-        # gzip's checksum comes at the very end, behind what tar reads.
+        # A checksum comes at the very end, behind what tar reads.
         while archive.fileobj.read(1 << 20):
             pass
     return entries.values()
+
+
+@contextmanager
+def _opened(source: Path) -> Iterator[tarfile.TarFile]:
+    if not source.name.endswith(_ZSTD):
+        with tarfile.open(source, "r:*") as archive:
+            yield archive
+        return
+    with zstd.open(source, "rb") as plain, tarfile.open(fileobj=plain, mode="r:") as archive:
+        yield archive
 
 
 @dataclass

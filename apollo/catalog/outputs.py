@@ -3,14 +3,16 @@
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import Select, delete, select
+from sqlalchemy import Select, delete, exists, or_, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from apollo.catalog import tables
 from apollo.catalog.engine import Database
 from apollo.catalog.records import StoredOutput
 from apollo.domain.outputs import unpack
+from apollo.domain.status import Outcome
 from apollo.domain.turn import TurnRecord
+from apollo.errors import NotFound
 
 _OUTPUTS = tables.outputs
 
@@ -35,6 +37,44 @@ class Outputs:
         if turn is not None:
             query = query.where(_OUTPUTS.c.turn == turn)
         return await self._read(query)
+
+    async def of_host(
+        self, application: str, environment: str, host: str, number: int | None = None
+    ) -> list[StoredOutput]:
+        """What a host's hooks printed in a deployment; without a number in its last one there.
+
+        Raises:
+            NotFound: It has had no turn there.
+        """
+        deployments, rows = tables.deployments, tables.deployment_hosts
+        query = (
+            select(deployments.c.uuid)
+            .join(rows, rows.c.deployment == deployments.c.uuid)
+            .where(
+                deployments.c.application == application,
+                deployments.c.environment == environment,
+                rows.c.host == host,
+                or_(
+                    rows.c.outcome.not_in([Outcome.SKIPPED, Outcome.NOT_STARTED]),
+                    exists()
+                    .where(_OUTPUTS.c.deployment == deployments.c.uuid)
+                    .where(_OUTPUTS.c.host == host),
+                ),
+            )
+            .order_by(deployments.c.number.desc())
+            .limit(1)
+        )
+        if number is not None:
+            query = query.where(deployments.c.number == number)
+        async with self._database.read() as connection:
+            found = (await connection.execute(query)).scalar_one_or_none()
+        if found is None:
+            where = f"{application}/{environment}" + (f"#{number}" if number is not None else "")
+            raise NotFound(
+                f"{host} has had no turn in {where}",
+                hint=f"apollo hosts {application}/{environment}",
+            )
+        return await self.of_turn(found, host)
 
     async def once(self, deployment: str) -> list[StoredOutput]:
         """The steps that ran once in the deployment."""

@@ -142,8 +142,8 @@ COMMANDS = (
         "hosts trust",
         "trust:trust",
         LOOK,
-        "Scan, show and trust the hosts' SSH keys.\n\nThis version scans from where you type, not "
-        "from the workers: compare the fingerprints with what the hosts' consoles say.",
+        "Scan, show and trust the hosts' SSH keys.\n\nThe workers ask the hosts; nobody logs in. "
+        "Compare the fingerprints with what the hosts' consoles say.",
     ),
     Command(
         "hosts disable",
@@ -171,6 +171,13 @@ COMMANDS = (
         LOOK,
         "Show a deployment: ENV#7, or the last of ENV.\n\nWhat was done and said when, the waves, "
         "errors that say the same, the slowest steps, and the first hosts of each outcome.",
+    ),
+    Command(
+        "logs",
+        "logs:logs",
+        LOOK,
+        "Show what a host's hooks printed: in its last turn, or while its turn runs.\n\nENV#7 is "
+        "the seventh deployment. Ctrl-C detaches; the turn goes on.",
     ),
 )
 """In the order in which help and the reference show them."""

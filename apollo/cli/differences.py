@@ -90,10 +90,15 @@ def _host(host: Host | None) -> str | None:
 
 def _fields(environment: Environment) -> dict[str, str]:
     dump = environment.model_dump(
-        mode="json", by_alias=True, exclude={"application", "name", "fleet", "files"}
+        mode="json",
+        by_alias=True,
+        exclude={"application", "name", "fleet", "files", "files_by_host"},
     )
     for path, (text, mode) in environment.files.items():
         dump[f"files.{path}"] = {"text": text, "mode": mode}
+    for path, file in environment.files_by_host.items():
+        for source, text in file.texts.items():
+            dump[f"files.{path} ({source})"] = {"text": text, "mode": file.mode}
     return dict(_flat(dump, ""))
 
 

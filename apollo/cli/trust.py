@@ -12,10 +12,10 @@ from apollo.cli.options import Env, Json, Reason, Yes
 from apollo.cli.places import Place, environment_of
 from apollo.cli.render.keys import render_keys, scanned_json
 from apollo.cli.render.terminal import count, on_terminal, show, show_json, talk
-from apollo.cli.scan import Scanned, scan
 from apollo.cli.session import connected
 from apollo.client import Apollo
 from apollo.domain.environment import Environment
+from apollo.domain.keys import Scanned
 from apollo.errors import Refused
 
 Replace = Annotated[
@@ -46,8 +46,8 @@ async def trust(
             _ask(wanted, yes)
             await _store(apollo, place, wanted, reason)
     if json:
-        names = {each.host.name for each in wanted}
-        shown = [scanned_json(each, trusted=each.host.name in names) for each in scanned]
+        names = {each.host for each in wanted}
+        shown = [scanned_json(each, trusted=each.host in names) for each in scanned]
         show_json({"environment": place.label, "hosts": shown})
     return _exit(scanned, wanted, place)
 
@@ -59,16 +59,13 @@ def _check(environment: Environment, replace: Sequence[str]) -> None:
 
 
 async def _scanned(apollo: Apollo, environment: Environment) -> list[Scanned]:
-    stored = await apollo.catalog.keys.lines(environment.application, environment.name)
     hosts = environment.fleet.hosts
-    own = {host.name: [host.host_key] if host.host_key else [] for host in hosts}
-    talk(f"Asking {count(len(hosts), 'host')} for their keys, from this machine.")
-    known = {host.name: [*own[host.name], *stored.get(host.name, ())] for host in hosts}
-    return await scan(hosts, known)
+    talk(f"Asking {count(len(hosts), 'host')} for their keys, by the workers.")
+    return await apollo.scan_keys(environment.application, environment.name)
 
 
 def _wanted(scanned: Scanned, replace: Sequence[str]) -> bool:
-    replaced = scanned.found == "changed" and scanned.host.name in replace
+    replaced = scanned.found == "changed" and scanned.host in replace
     return scanned.found == "new" or replaced
 
 
@@ -84,7 +81,7 @@ def _ask(wanted: Sequence[Scanned], yes: bool) -> None:
 
 async def _store(apollo: Apollo, place: Place, wanted: Sequence[Scanned], reason: str) -> None:
     who = apollo.settings.who
-    lines = {each.host.name: [each.line] for each in wanted}
+    lines = {each.host: [each.line] for each in wanted}
     await apollo.catalog.keys.trust(
         place.application, place.environment, lines, who, reason, mode="replace"
     )
@@ -92,8 +89,8 @@ async def _store(apollo: Apollo, place: Place, wanted: Sequence[Scanned], reason
 
 
 def _exit(scanned: Sequence[Scanned], wanted: Sequence[Scanned], place: Place) -> int:
-    changed = [each.host.name for each in scanned if each.found == "changed"]
-    left = [name for name in changed if name not in {each.host.name for each in wanted}]
+    changed = [each.host for each in scanned if each.found == "changed"]
+    left = [name for name in changed if name not in {each.host for each in wanted}]
     for name in left:
         talk(f"If {name} was rebuilt: apollo hosts trust {place.word} --replace {name}")
     incomplete = left or any(each.found == "unreachable" for each in scanned)

@@ -9,6 +9,7 @@ from typing import Any
 from apollo.artifacts.pack import pack
 from apollo.catalog.records import StoredPromotion
 from apollo.client.deployments import DeploymentHandle
+from apollo.client.logs import Logging
 from apollo.client.looking import Looking
 from apollo.client.promotions import PromotionHandle, checked
 from apollo.client.schedules import Schedules
@@ -22,7 +23,7 @@ from apollo.errors import NotFound
 from apollo.planning import Prepared, prepare
 
 
-class Apollo(Looking, Starting):
+class Apollo(Looking, Logging, Starting):
     """A connection to Temporal, the catalog and the store.
 
     >>> async with Apollo.connect() as apollo:  # doctest: +SKIP

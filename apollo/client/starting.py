@@ -12,14 +12,16 @@ from apollo.client.connection import Connection
 from apollo.client.deployments import DeploymentHandle
 from apollo.client.promotions import PromotionHandle, start_promotion
 from apollo.client.requests import refuse_other
-from apollo.client.talk import result_of
+from apollo.client.talk import begun, result_of
 from apollo.domain.deployment import DeploymentRequest
+from apollo.domain.keys import KeysFound, Scanned, ScanRequest
 from apollo.domain.promotion import PromotionRequest
 from apollo.domain.sync import Drift, LookRequest
 from apollo.domain.turn import Stop
 from apollo.errors import Unavailable
 from apollo.workflows.deployment import Deployment
 from apollo.workflows.look import Look
+from apollo.workflows.scan import ScanKeys
 
 IfBusy = Literal["refuse", "wait", "supersede"]
 
@@ -142,6 +144,35 @@ class Starting(Connection):
         except RPCError as error:
             raise Unavailable(f"Temporal does not start the look: {error}") from error
         return await result_of(client, workflow_id, Drift, "look")
+
+    async def scan_keys(self, application: str, environment: str) -> list[Scanned]:
+        """The SSH keys that the hosts show to the workers that reach them; trusts none.
+
+        Raises:
+            NotFound: Nobody knows the environment.
+            Unavailable: Temporal does not answer, or no worker does.
+        """
+        client = await self.temporal()
+        found: list[Scanned] = []
+        first: int | None = 0
+        while first is not None:
+            workflow_id = names.scan_id(application, environment, str(uuid4()))
+            given = ScanRequest(application=application, environment=environment, first=first)
+            try:
+                await client.start_workflow(
+                    ScanKeys.run,
+                    given,
+                    id=workflow_id,
+                    task_queue=names.CONTROL_QUEUE,
+                    static_summary=f"the host keys of {application}/{environment}"[:200],
+                )
+                await begun(client, workflow_id, "scan")
+            except RPCError as error:
+                raise Unavailable(f"Temporal does not start the scan: {error}") from error
+            keys = await result_of(client, workflow_id, KeysFound, "scan")
+            found += keys.hosts
+            first = keys.next
+        return found
 
     async def promote(
         self,

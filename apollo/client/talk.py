@@ -1,5 +1,7 @@
 """What the client's handles have in common: words to workflows, and their results."""
 
+import asyncio
+import time
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from temporalio.client import WorkflowFailureError, WorkflowUpdateFailedError
@@ -12,6 +14,10 @@ if TYPE_CHECKING:
     from temporalio.client import Client
 
 Result = TypeVar("Result")
+PATIENCE = 20.0
+"""Seconds for a worker to take what somebody waits for."""
+_UNTOUCHED = 2
+"""Events of a workflow that no worker has seen: started, and a task for a worker."""
 
 
 async def say(client: "Client", workflow_id: str, word: str, given: Any, what: str) -> str:
@@ -32,6 +38,24 @@ async def say(client: "Client", workflow_id: str, word: str, given: Any, what: s
         if error.status is RPCStatusCode.NOT_FOUND:
             raise Refused(f"{word} is refused: the {what} has ended") from error
         raise Unavailable(f"Temporal does not take {word}: {error}") from error
+
+
+async def begun(client: "Client", workflow_id: str, what: str) -> None:
+    """Wait until a worker has taken a workflow; one that nobody takes is ended.
+
+    Raises:
+        Unavailable: No worker took it within `PATIENCE`.
+    """
+    handle = client.get_workflow_handle(workflow_id)
+    until = time.monotonic() + PATIENCE
+    while (await handle.describe()).history_length <= _UNTOUCHED:
+        if time.monotonic() >= until:
+            await handle.terminate("no worker took it")
+            raise Unavailable(
+                f"no worker has taken the {what} within {PATIENCE:g} s",
+                hint="start one: apollo worker, or apollo up",
+            )
+        await asyncio.sleep(0.2)
 
 
 async def result_of(client: "Client", workflow_id: str, kind: type[Result], what: str) -> Result:

@@ -84,10 +84,22 @@ class Webhook(FileModel):
 
 
 class ConfigurationFile(FileModel):
-    """A file that an environment puts into the release's folder; `${NAME}` is replaced."""
+    """A file that an environment puts into the release's folder; `${NAME}` is replaced.
+
+    `{role}`, `{location}` and `{host}` in `from` choose another file for other hosts.
+    """
 
     from_: str = Field(alias="from")
     mode: str = Field(default="0644", pattern=r"^0?[0-7]{3}$")
+
+
+class ConfigurationTexts(FileModel):
+    """The same as it is applied, where hosts have different files."""
+
+    from_: str = Field(alias="from")
+    mode: str
+    texts: dict[str, str]
+    """`from` as it is for some hosts → the template's text."""
 
 
 def named_by_address(value: Any) -> Any:
@@ -156,6 +168,8 @@ class Environment(FileModel):
     """The locations whose hosts only their own workers touch."""
     files: dict[str, tuple[str, str]] = {}
     """Path in the release → (template's text, mode)."""
+    files_by_host: dict[str, ConfigurationTexts] = {}
+    """The same, where `from` names role, location or host."""
     secrets: dict[str, str] = {}
     balancer: BalancerSpec | None = None
     strategy: Strategy = Strategy()

@@ -34,6 +34,12 @@ class Host(Wire):
         """The label `role`."""
         return self.labels.get("role")
 
+    @property
+    def place(self) -> dict[str, str]:
+        """What tells hosts apart: `host`, `location` and, if it has one, `role`."""
+        role = {"role": self.role} if self.role else {}
+        return {"host": self.name, "location": self.location, **role}
+
 
 class Fleet(Wire):
     """The hosts of an environment, in the order of the inventory."""

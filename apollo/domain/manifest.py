@@ -70,7 +70,8 @@ def expand(text: str, values: Mapping[str, str], where: str) -> str:
 def build_manifest(release: Release, environment: Environment, host: Host) -> Manifest:
     """What this host runs when it runs this release in this environment.
 
-    Variables: setup < role < environment < location < host.
+    Variables: setup < role < environment < location < host. `{role}`, `{location}` and `{host}`
+    in the `from` of a file and in references to secrets are the host's.
 
     Raises:
         ValueError: A name in `root`, `health` or a file is unknown, or a secret has no reference.
@@ -85,7 +86,7 @@ def build_manifest(release: Release, environment: Environment, host: Host) -> Ma
     missing = [name for name in setup.secrets if name not in environment.secrets]
     if missing:
         raise ValueError(f"secrets: {environment.label} has no reference for {', '.join(missing)}")
-    names = {**variables, "host": host.name, "location": host.location}
+    names = {**variables, **host.place}
     health_names = {**names, "release": release.version}
     return Manifest(
         application=release.application,
@@ -97,14 +98,28 @@ def build_manifest(release: Release, environment: Environment, host: Host) -> Ma
         shared=setup.shared,
         env_file=setup.env_file,
         variables=variables,
-        secrets={name: environment.secrets[name] for name in setup.secrets},
+        secrets={
+            name: expand(environment.secrets[name], names, f"secrets.{name}")
+            for name in setup.secrets
+        },
         files={
             path: ManifestFile(text=_fill(text, variables, setup.secrets, path), mode=mode)
-            for path, (text, mode) in environment.files.items()
+            for path, (text, mode) in _files(environment, host).items()
         },
         hooks=setup.hooks,
         health=_expand_health(setup.health, health_names),
     )
+
+
+def _files(environment: Environment, host: Host) -> dict[str, tuple[str, str]]:
+    """The templates of a host: path in the release → (text, mode)."""
+    own = {}
+    for path, file in environment.files_by_host.items():
+        source = expand(file.from_, host.place, f"files.{path}.from")
+        if source not in file.texts:
+            raise ValueError(f"files.{path}: {source} was not applied; apply again")
+        own[path] = file.texts[source], file.mode
+    return {**environment.files, **own}
 
 
 def _fill(text: str, variables: Mapping[str, str], secrets: tuple[str, ...], path: str) -> str:

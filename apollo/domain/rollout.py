@@ -156,6 +156,7 @@ class BatchHosts(Wire):
     balancer: BalancerSpec | None = None
     redeploy: bool = False
     restart: bool = False
+    pull: bool = False
     stop: Stop = "running"
 
     def turn(self, load: BatchLoad, host: HostTurn) -> TurnInput:
@@ -180,6 +181,7 @@ class BatchHosts(Wire):
             balancer=self.balancer if host.balanced else None,
             redeploy=self.redeploy,
             restart=self.restart,
+            pull=self.pull,
             running=host.running,
             stop=self.stop if load.phase == "forward" else "running",
             adopt=host.adopt,

@@ -53,6 +53,8 @@ class Sight(Wire):
     """The host's own word: `none`, `serving`, `changing` or `broken`."""
     turn_of: str | None = None
     """The uuid of the deployment whose turn has not ended on the host."""
+    host_key: str = ""
+    """The host key that was accepted though nobody had trusted one (`first_use`)."""
     error: str = ""
     """Why nothing was seen: the error's type."""
     message: str = ""

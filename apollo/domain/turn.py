@@ -61,6 +61,8 @@ class TurnInput(Wire):
     """Whose `stop` hook is used, and whether it may fail."""
     once: OnceStep | None = None
     """Only run this, in the new release's folder; the host goes on serving what it serves."""
+    pull: bool = False
+    """The host fetches the artifact itself, where the store has URLs."""
     adopt: bool = False
     """Take the root over when it belongs to somebody else."""
 
@@ -68,6 +70,12 @@ class TurnInput(Wire):
     def activity_id(self) -> str:
         """The turn's name within its batch."""
         return f"turn:{self.host.name}:{self.turn}"
+
+    def knowing(self, host_key: str) -> "TurnInput":
+        """The same; the key that was accepted at first use is from now on the only one."""
+        if not host_key or self.host_keys:
+            return self
+        return self.model_copy(update={"host_keys": (host_key,)})
 
 
 class Step(Wire):
@@ -109,6 +117,8 @@ class TurnRecord(Wire):
     outputs: str = ""
     """What all steps have printed, packed: see `apollo.domain.outputs`."""
     note: str = ""
+    host_key: str = ""
+    """The host key that was accepted though nobody had trusted one (`first_use`)."""
 
 
 def skipped(host: str, turn: int) -> TurnRecord:

@@ -17,7 +17,7 @@ from apollo.files.unsupported import not_yet_values
 from apollo.files.words import describe, did_you_mean, one_of
 
 _AT = re.compile(r"tcp:[^\s:]+:([0-9]{1,5}|\{\w+\})|tcp:\[[^\s\]]+\]:[0-9]{1,5}|unix:/.+")
-_REFERENCE = re.compile(r"env:\w+|file:/[^\n]+")
+REFERENCE = re.compile(r"env:[\w{}]+|file:/[^\n]+|command:\S[^\n]*")
 _NAME = re.compile(pattern_of(VariableName))
 _PORT = re.compile(r"[0-9]{1,5}")
 
@@ -25,7 +25,7 @@ _PORT = re.compile(r"[0-9]{1,5}")
 def mask_secrets(part: Part) -> None:
     """Keep what stands where a reference is wanted out of every message."""
     for name, value in part.mapping("secrets").items():
-        if not isinstance(value, str) or not _REFERENCE.fullmatch(value):
+        if not isinstance(value, str) or not REFERENCE.fullmatch(value):
             line, column, width = part.document.mark((*part.base, "secrets", name))
             whole_line = isinstance(value, list | dict)
             part.document.masked.add(Mark(line, column, REST_OF_LINE if whole_line else width))
@@ -152,9 +152,7 @@ def _inside(part: Part, path: Path, value: object, *, key: bool = False) -> Iter
 def _secrets(draft: Draft, part: Part) -> Iterator[Mistake]:
     given = part.mapping("secrets")
     for name, value in given.items():
-        if later := not_yet_values("secrets", value):
-            yield part.mistake(("secrets", name), **later)
-        elif not isinstance(value, str) or not _REFERENCE.fullmatch(value):
+        if not isinstance(value, str) or not REFERENCE.fullmatch(value):
             hint = "Write file:/etc/apollo/secrets/… or env:APOLLO_SECRET_…."
             found = "a value" if value is not None else "nothing"
             expected = "a reference to a secret, never its value"

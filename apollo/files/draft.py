@@ -23,8 +23,8 @@ class EnvironmentDraft:
     """None: its inventory cannot be read, or none is named."""
     chosen: list[Host] | None = None
     """The hosts that `select` picks; None: they are not known."""
-    texts: dict[str, Document] = field(default_factory=dict)
-    """Path in the release → the template."""
+    texts: dict[str, dict[str, Document]] = field(default_factory=dict)
+    """Path in the release → `from`, as it is for some hosts → the template."""
 
 
 @dataclass

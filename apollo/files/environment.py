@@ -3,6 +3,7 @@
 from apollo.domain.environment import Environment
 from apollo.domain.fleet import Fleet, select
 from apollo.errors import NotFound
+from apollo.files.configuration import applied
 from apollo.files.inventory import Inventory, inline_inventory, inventory_of
 from apollo.files.project import Project
 
@@ -22,7 +23,7 @@ def resolve(project: Project, name: str) -> Environment:
     inventory = read_inventory(project, name)
     hosts = tuple(select(inventory.hosts, spec.fleet.select))
     locations = {host.location for host in hosts}
-    texts = project.texts[name]
+    files, files_by_host = applied(spec, project.texts[name])
     return Environment(
         application=project.application,
         name=name,
@@ -36,7 +37,8 @@ def resolve(project: Project, name: str) -> Environment:
             if variables and location in locations
         },
         own_workers=tuple(each for each in inventory.own_workers if each in locations),
-        files={path: (texts[path], file.mode) for path, file in spec.files.items()},
+        files=files,
+        files_by_host=files_by_host,
         secrets=spec.secrets,
         balancer=spec.balancer,
         strategy=spec.strategy,

@@ -7,7 +7,6 @@ from urllib.parse import urlsplit
 
 from apollo.files.mistakes import FileWarning, Mistake
 from apollo.files.positions import REST_OF_LINE, Mark, Part, Path
-from apollo.files.unsupported import not_yet_values
 
 _REFERENCE = re.compile(r"env:\w+|file:/[^\n]+")
 _HINT = 'Write "env:APOLLO_SECRET_HOOK", "file:/etc/apollo/secrets/…" or an https:// URL.'
@@ -27,9 +26,7 @@ def check_webhooks(part: Part) -> Iterator[Mistake]:
     for path, value in _webhooks(part):
         if not isinstance(value, str) or not value or _REFERENCE.fullmatch(value):
             continue
-        if later := not_yet_values("secrets", value):
-            yield part.mistake(path, **later)
-        elif not _host(value):
+        if not _host(value):
             expected = "a reference to a secret, or a URL of https or http"
             yield part.mistake(path, expected=expected, found="something else", hint=_HINT)
 

@@ -12,6 +12,7 @@ from apollo.domain.environment import EnvironmentSpec
 from apollo.domain.pipeline import Pipeline, Stage, names_of
 from apollo.domain.setup import Setup
 from apollo.files.checks import check_project, mask_secrets
+from apollo.files.configuration import Texts, read_templates
 from apollo.files.draft import Draft, EnvironmentDraft
 from apollo.files.fleets import check_fleets, read_fleet
 from apollo.files.hooks import mask_webhooks
@@ -62,7 +63,7 @@ class Project:
     """Of the pipeline."""
     inventories: dict[str, InventoryFile]
     """By the path that `fleet.inventory` has."""
-    texts: dict[str, dict[str, str]]
+    texts: dict[str, Texts]
     """Environment → path in the release → the template's text."""
     warnings: tuple[FileWarning, ...] = ()
 
@@ -92,8 +93,8 @@ def load_project(where: FilePath | str) -> Project:
     for environment in draft.environments.values():
         mask_secrets(environment.part)
         mask_webhooks(environment.part)
-        _read_texts(draft, environment)
         read_fleet(draft, environment)
+        read_templates(draft, environment)
     if readable:
         check_project(draft)
         check_templates(draft)
@@ -160,15 +161,6 @@ def _environment_file(draft: Draft, name: str, shown: str) -> None:
     draft.environments[name] = EnvironmentDraft(name, Part(document), ("environments", name))
 
 
-def _read_texts(draft: Draft, environment: EnvironmentDraft) -> None:
-    part = environment.part
-    for path in part.mapping("files"):
-        where: Path = ("files", path, "from")
-        source = part.get(*where)
-        if isinstance(source, str) and (text := draft.read_text(source, (part, where))):
-            environment.texts[path] = text
-
-
 def _build(draft: Draft, readable: bool) -> Project:
     file = _validate(draft, draft.top, ProjectFile) if readable else None
     environments = dict(file.environments) if file else {}
@@ -193,7 +185,10 @@ def _build(draft: Draft, readable: bool) -> Project:
         stages=file.pipeline,
         inventories=inventories,
         texts={
-            name: {path: text.text for path, text in each.texts.items()}
+            name: {
+                path: {source: text.text for source, text in read.items()}
+                for path, read in each.texts.items()
+            }
             for name, each in draft.environments.items()
         },
         warnings=tuple(draft.warnings),

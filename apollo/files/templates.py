@@ -6,11 +6,13 @@ from collections.abc import Iterable, Iterator
 from string import Template
 from typing import NamedTuple
 
+from apollo.domain.fleet import Host
+from apollo.files.checks import REFERENCE
+from apollo.files.configuration import source_of
 from apollo.files.draft import Draft, EnvironmentDraft
 from apollo.files.inventory import Sketch
 from apollo.files.mistakes import Mistake, Told, some
 from apollo.files.positions import Document, Mark, Part, Path
-from apollo.files.unsupported import words as not_yet_words
 from apollo.files.words import did_you_mean
 
 _PLACE = re.compile(r"\{([A-Za-z_][A-Za-z0-9_]*)\}")
@@ -51,8 +53,10 @@ def check_templates(draft: Draft) -> None:
     for environment, sketch, _ in draft.fleets():
         groups = _groups(draft.top, environment, sketch)
         everyone += groups
-        for path, text in environment.texts.items():
-            draft.mistakes += _file(draft.top, environment, text, groups, path)
+        for path, read in environment.texts.items():
+            for source, text in read.items():
+                readers = _readers(environment, path, source, groups)
+                draft.mistakes += _file(draft.top, environment, text, readers, path)
         for use in _own_uses(environment.part, groups):
             draft.mistakes += _unknown(use)
     for use in _setup_uses(draft, everyone):
@@ -73,15 +77,41 @@ def _groups(top: Part, environment: EnvironmentDraft, sketch: Sketch) -> list[Gr
             common
             | frozenset(top.mapping("setup", "roles", role or "", "variables"))
             | sketch.location_variables.get(location, frozenset())
-            | own,
+            | own
+            | ({"role"} if role else frozenset()),
             hosts,
         )
         for (role, location, own), hosts in alike.items()
     ]
 
 
+def _readers(
+    environment: EnvironmentDraft, path: str, source: str, groups: list[Group]
+) -> list[Group]:
+    """The hosts that have this file."""
+    written = environment.part.get("files", path, "from")
+    if written == source:
+        return groups
+    known = {host.name: host for host in environment.chosen or []}
+    narrowed = [
+        group._replace(hosts=[name for name in group.hosts if _has(written, known[name], source)])
+        for group in groups
+    ]
+    return [group for group in narrowed if group.hosts]
+
+
+def _has(written: str, host: Host, source: str) -> bool:
+    try:
+        return source_of(written, host) == source
+    except ValueError:
+        return False
+
+
 def _own_uses(part: Part, groups: list[Group]) -> Iterator[Use]:
     yield Use(part, ("root",), groups)
+    for name, reference in part.mapping("secrets").items():
+        if isinstance(reference, str) and REFERENCE.fullmatch(reference):
+            yield Use(part, ("secrets", name), groups)
     haproxy: Path = ("balancer", "haproxy")
     yield Use(part, (*haproxy, "server"), groups)
     for key in ("at", "backends"):
@@ -148,11 +178,19 @@ def _file(
             expected = "${NAME} or $$"
             yield text.mistake_at(mark, where, expected=expected, found="a $ alone", hint=hint)
         elif name in secrets:
-            yield text.mistake_at(mark, where, **not_yet_words("files with secrets"))
+            yield text.mistake_at(mark, where, **_secret_in_a_file(match[0]))
         elif name and (lacking := [each for each in groups if name not in each.names]):
             told = _words(match[0], name, lacking)
             told["hint"] = told["hint"].removesuffix(", host, location.") + "."
             yield text.mistake_at(mark, where, **told)
+
+
+def _secret_in_a_file(shown: str) -> Told:
+    return {
+        "expected": "no secrets: the file lies open in the release",
+        "found": f"the secret {shown}",
+        "hint": "Let the application read its environment, or setup.env_file.",
+    }
 
 
 def _mark(text: Document, match: re.Match[str]) -> Mark:

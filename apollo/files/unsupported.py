@@ -36,14 +36,10 @@ def words(what: str) -> Told:
 
 
 def not_yet_values(kind: str, value: Any) -> Told | None:
-    """The same for values: `kind` is the key, such as `artifact`."""
+    """The same for values: `kind` is the key, such as `secrets`."""
     text = value if isinstance(value, str) else ""
-    if kind == "artifact" and text.endswith((".zst", ".tzst")):
-        return words("archives in zst")
     if kind == "inventory" and "://" in text:
         return words("inventories from a URL")
-    if kind == "secrets" and text.startswith("command:"):
-        return words("secrets from commands")
     if kind == "at" and text.startswith("ssh:"):
         return words("sockets through SSH")
     return None

@@ -108,6 +108,14 @@ class ByHand:
 
 
 @dataclass(frozen=True)
+class Part:
+    """The file into which an attempt brings the artifact: its name in the cache, and its size."""
+
+    name: str
+    size: int
+
+
+@dataclass(frozen=True)
 class Answer:
     """A host's answer. What a command does not say keeps its default."""
 
@@ -127,9 +135,16 @@ class Answer:
     """The release of this turn."""
     staged: bool = False
     cached: bool = False
+    part: Part | None = None
+    pull_failed: str | None = None
+    """Why the host could not pull the artifact in this turn."""
     previous: str | None = None
     """The release that is put back when the turn fails."""
     previous_manifest: bytes | None = None
+    turn: int | None = None
+    """The turn whose outputs these are; only where outputs are read."""
+    new_manifest: bytes | None = None
+    """The manifest of this turn's release; only there, too."""
     verdict: Verdict | None = None
     reverting: bool = False
     balancer: str | None = None
@@ -215,8 +230,12 @@ def _answer(values: dict[str, list[str]], steps: dict[str, StepRecord]) -> Answe
         folder=word("folder"),
         staged="staged" in values,
         cached="cached" in values,
+        pull_failed=text("pull-failed"),
+        part=Part(values["part"][0], int(values["part"][1])) if "part" in values else None,
         previous=word("previous"),
         previous_manifest=data("previous-manifest"),
+        turn=int(found) if (found := word("turn")) else None,
+        new_manifest=data("new-manifest"),
         verdict=Verdict(verdict) if (verdict := word("verdict")) else None,
         reverting="reverting" in values,
         balancer=text("balancer"),

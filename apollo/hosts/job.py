@@ -87,6 +87,19 @@ class ReleaseFile:
 
 
 @dataclass(frozen=True)
+class Source:
+    """Where the host may pull the artifact from, which may be a secret; its sizes in bytes."""
+
+    url: str = field(repr=False)
+    size: int
+    room: int
+
+    def line(self) -> str:
+        """As the host script reads it."""
+        return f"url {encode(self.url)} {self.size} {self.room}"
+
+
+@dataclass(frozen=True)
 class Job:
     """What a phase does: its steps in order, and what they need."""
 
@@ -98,6 +111,7 @@ class Job:
     manifest: bytes = b""
     files: tuple[ReleaseFile, ...] = ()
     shared: tuple[str, ...] = ()
+    source: Source | None = None
     env_file: tuple[str, bytes] | None = field(default=None, repr=False)
     """Name below the root and content; written when `current` is switched."""
     secrets: tuple[str, ...] = field(default=(), repr=False)
@@ -118,6 +132,8 @@ class Job:
             lines.append(f"manifest {encode(self.manifest)}")
         lines += [f"file {encode(f.path)} {f.mode} {encode(f.content)}" for f in self.files]
         lines += [f"shared {encode(path)}" for path in self.shared]
+        if self.source:
+            lines.append(self.source.line())
         if self.env_file:
             lines.append(f"envfile {encode(self.env_file[0])} {encode(self.env_file[1])}")
         lines += [step.line() for step in self.steps]

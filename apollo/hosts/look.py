@@ -23,17 +23,20 @@ class Looker:
 
     async def __call__(self, host: Reachable, root: str) -> Sight:
         """What serves from that root, or why nothing was seen; takes no lock and no fence."""
-        name = host.host.name
+        name, accepted = host.host.name, ""
         command = script.look(root, deployment="none", turn=0)
         try:
             async with asyncio.timeout(TIMEOUT), self.hosts.connect(host) as session:
+                accepted = session.accepted_key
                 output = await session.run(command.line, command.stdin)
-            return seen(name, read_answer(command, output, name, "look"))
+            sight = seen(name, read_answer(command, output, name, "look"))
+            return sight.model_copy(update={"host_key": accepted})
         except TurnError as error:
-            return Sight(host=name, error=error.code, message=error.message)
+            found = {"error": error.code, "message": error.message}
+            return Sight(host=name, host_key=accepted, **found)
         except TimeoutError:
             text = f"{name} did not answer within {TIMEOUT:g} s"
-            return Sight(host=name, error="ContactLost", message=text)
+            return Sight(host=name, host_key=accepted, error="ContactLost", message=text)
 
 
 def seen(name: str, answer: Answer) -> Sight:

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from apollo.domain.release import Artifact
 from apollo.domain.turn import TurnInput
 from apollo.errors import (
     ContactLost,
@@ -64,9 +65,19 @@ class HostRoot:
         """Open the turn for what served last."""
         return await self._ask(lambda: script.restart(self.caller), "begin")
 
-    async def put(self, sha256: str, artifact: bytes) -> Answer:
-        """Bring the artifact."""
-        return await self._ask(lambda: script.put(self.caller, sha256, artifact), "stage")
+    async def put(self, artifact: Artifact, content: bytes) -> Answer:
+        """Bring the artifact in one command."""
+        return await self._ask(
+            lambda: script.put(self.caller, artifact.sha256, content, room=artifact.room), "stage"
+        )
+
+    async def part(self, artifact: Artifact) -> Answer:
+        """Have a file to bring the artifact into, with what an attempt before has brought."""
+        return await self._ask(lambda: script.part(self.caller, artifact), "stage")
+
+    async def keep(self, artifact: Artifact) -> Answer:
+        """Have the artifact kept that was brought into that file."""
+        return await self._ask(lambda: script.keep(self.caller, artifact), "stage")
 
     async def run(self, phase: str, job: Job | None) -> Answer:
         """Start a phase or attach to it, and follow it for a while."""
@@ -191,5 +202,10 @@ _REFUSALS: dict[str, tuple[type[TurnError], str, str]] = {
         DigestMismatch,
         "what arrived is not what was sent (sha256 {found})",
         "it is sent again",
+    ),
+    "Incomplete": (
+        ContactLost,
+        "not all of the artifact arrived ({found} bytes)",
+        "the next attempt sends the rest",
     ),
 }

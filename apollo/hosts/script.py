@@ -8,19 +8,21 @@ import base64
 import hashlib
 import secrets
 import shlex
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from importlib import resources
 
+from apollo.domain.release import Artifact
 from apollo.hosts.job import Job
 
 ACTIVATE_STEPS = ("stop", "silent", "switch", "start", "validate")
 REVERT_STEPS = ("kill", "undo-stop", "undo-silent", "undo-switch", "undo-start", "undo-validate")
 
 PARTS = (
-    *("head", "records", "known", "answer", "fence", "begin", "turn", "prune"),
-    *("phases", "runner", "hooks", "steps", "unpack", "hand", "putback", "main"),
+    *("head", "records", "known", "answer", "fence", "begin", "fetch", "pull"),
+    *("turn", "printed", "prune"),
+    *("phases", "runner", "hooks", "steps", "archive", "unpack", "hand", "putback", "main"),
 )
 """The script's parts, in `remote/`: all but the first and the last only define functions."""
 
@@ -128,9 +130,25 @@ def restart(caller: Caller) -> RemoteCommand:
     return _command("begin", caller, ["-", "-", "-", "0", "restart"], Job(steps=()).encode())
 
 
-def put(caller: Caller, sha256: str, artifact: bytes) -> RemoteCommand:
-    """Bring an artifact into the host's cache."""
-    return _command("put", caller, [sha256, str(len(artifact))], artifact)
+def put(caller: Caller, sha256: str, artifact: bytes, *, room: int | None = None) -> RemoteCommand:
+    """Bring an artifact into the host's cache; unpacked it takes `room` bytes."""
+    size = len(artifact)
+    words = [sha256, str(size), str(3 * size if room is None else room)]
+    return _command("put", caller, words, artifact)
+
+
+def part(caller: Caller, artifact: Artifact) -> RemoteCommand:
+    """Make the file into which this attempt brings the artifact, with what an earlier one left.
+
+    The answer names it and says its size, unless the artifact is there already.
+    """
+    words = [artifact.sha256, str(artifact.size), str(artifact.room)]
+    return _command("part", caller, words)
+
+
+def keep(caller: Caller, artifact: Artifact) -> RemoteCommand:
+    """Check the digest of what this attempt has brought, and keep it as the artifact."""
+    return _command("keep", caller, [artifact.sha256, str(artifact.size)])
 
 
 def run(caller: Caller, phase: str, job: Job | None, *, poll: int = 20) -> RemoteCommand:
@@ -182,6 +200,32 @@ def look(
     """
     nonce = secrets.token_hex(8)
     words = ["look", nonce, shell, root, deployment, "-" if turn is None else str(turn)]
+    text = f"""
+f={shlex.quote(root)}/.apollo/bin/{script_name()}
+[ -r "$f" ] && exec {shell} "$f" {_join(words)}
+exec {shell} -s -- {_join(words)}
+"""
+    return RemoteCommand(quote(text), script(), nonce)
+
+
+def printed(
+    root: str,
+    deployment: str,
+    turn: int | None = None,
+    seen: Mapping[str, int] | None = None,
+    *,
+    poll: int = 0,
+    shell: str = "/bin/sh",
+) -> RemoteCommand:
+    """Read what the steps of the deployment's last turn have printed, without any lock.
+
+    `seen` says how many bytes of each step of `turn` are not needed again; with `poll` the host
+    waits so many seconds at the most for something new.
+    """
+    nonce = secrets.token_hex(8)
+    known = [f"{step}={size}" for step, size in (seen or {}).items()]
+    words = ["printed", nonce, shell, root, deployment]
+    words += ["-" if turn is None else str(turn), str(poll), *known]
     text = f"""
 f={shlex.quote(root)}/.apollo/bin/{script_name()}
 [ -r "$f" ] && exec {shell} "$f" {_join(words)}

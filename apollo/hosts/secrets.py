@@ -1,18 +1,21 @@
 """Secrets: references are resolved on the worker, within what its settings allow."""
 
 import os
+import shlex
+import subprocess
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 REDACTED = "[redacted]"
+COMMAND_TIMEOUT = 20.0
 SHORTEST = 4
 """Shorter values are not looked for in outputs: they would redact ordinary text."""
 
 
 @dataclass(frozen=True)
 class ReferenceSecrets:
-    """Resolves `env:NAME` and `file:PATH` when an allowed prefix covers them."""
+    """Resolves `env:NAME`, `file:PATH` and `command:WORDS` when an allowed prefix covers them."""
 
     allowed: tuple[str, ...]
 
@@ -37,16 +40,39 @@ class ReferenceSecrets:
                 raise ValueError(f"secret {name}: the worker has no variable {where}")
             return value
         try:
+            if kind == "command":
+                return _said(shlex.split(where)).removesuffix("\n")
             return Path(where).read_text(encoding="utf-8").removesuffix("\n")
         except OSError as error:
             raise ValueError(f"secret {name}: {where}: {error.strerror}") from error
+        except subprocess.CalledProcessError as error:
+            text = f"secret {name}: {where}: exit {error.returncode}, expected 0"
+            raise ValueError(text) from None
+        except subprocess.TimeoutExpired:
+            text = f"secret {name}: {where}: no value within {COMMAND_TIMEOUT:g} s"
+            raise ValueError(text) from None
+
+
+def _said(words: Sequence[str]) -> str:
+    """What a program prints; no shell sees its words, and nobody what it says of errors."""
+    done = subprocess.run(
+        words,
+        check=True,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        timeout=COMMAND_TIMEOUT,
+    )
+    return done.stdout.decode()
 
 
 def _covered(reference: str, allowed: Sequence[str]) -> bool:
     kind, _, where = reference.partition(":")
     if kind == "file":
         reference = f"file:{os.path.normpath(where)}"
-    return kind in ("env", "file") and any(reference.startswith(prefix) for prefix in allowed)
+    return kind in ("env", "file", "command") and any(
+        reference.startswith(prefix) for prefix in allowed
+    )
 
 
 def pieces(values: Iterable[str]) -> list[str]:

@@ -10,19 +10,12 @@ from typing import Self
 
 import asyncssh
 
-from apollo.errors import (
-    AuthFailed,
-    ConnectFailed,
-    ContactLost,
-    HostKeyChanged,
-    HostKeyUnknown,
-    NoShell,
-)
+from apollo.errors import ConnectFailed, ContactLost, NoShell
+from apollo.hosts.connect import connect
+from apollo.hosts.transfer import send_file
 from apollo.ports import Reachable, Stream
 
-CONNECT_TIMEOUT = 10.0
 CONNECT_TRIES = 3
-KEEPALIVE = 5.0
 CHANNEL_TRIES = 20
 
 
@@ -54,12 +47,14 @@ class SshSession:
         self._handshakes = handshakes
         self._connection: asyncssh.SSHClientConnection | None = None
         self._channel = asyncio.Lock()
+        self.accepted_key = ""
+        """The host key that was accepted though nobody had trusted one (`first_use`)."""
 
     async def __aenter__(self) -> Self:
         for attempt in range(CONNECT_TRIES):
             try:
                 async with self._handshakes:
-                    self._connection = await self._open()
+                    self._connection, self.accepted_key = await connect(self._turn, self._key)
                 return self
             except ConnectFailed:
                 if attempt == CONNECT_TRIES - 1:
@@ -93,6 +88,16 @@ class SshSession:
             if self._connection and self._connection.is_closed():
                 raise ConnectionError("the connection was closed")
         return bytes(output or b"")
+
+    async def send(self, source: Path, target: str, start: int) -> bool:
+        """Write a file's bytes from `start` on into a file of the host; False without SFTP.
+
+        Raises:
+            ContactLost: The connection ended before all was written.
+        """
+        async with self._channel, self._contact("send the artifact"):
+            assert self._connection
+            return await send_file(self._connection, source, target, start)
 
     @asynccontextmanager
     async def forward(self, host: str, port: int) -> AsyncIterator[Stream]:
@@ -129,66 +134,6 @@ class SshSession:
                 await asyncio.sleep(0.25)
         raise AssertionError("unreachable")
 
-    async def _open(self) -> asyncssh.SSHClientConnection:
-        host = self._turn.host
-        where = f"{host.name} ({host.address}:{host.port})"
-        trusted = [_public_key(line) for line in self._turn.host_keys]
-        client = _Client(accept=self._turn.first_use and not trusted)
-        options = asyncssh.SSHClientConnectionOptions(
-            known_hosts=(trusted, [], []),
-            connect_timeout=CONNECT_TIMEOUT,
-            login_timeout=CONNECT_TIMEOUT,
-            keepalive_interval=KEEPALIVE,
-            keepalive_count_max=3,
-            **({"username": host.user} if host.user else {}),
-            **({"client_keys": [str(self._key)]} if self._key else {}),
-        )
-        try:
-            connection, _ = await asyncssh.create_connection(
-                lambda: client, host.address, host.port, options=options
-            )
-            return connection
-        except asyncssh.HostKeyNotVerifiable as error:
-            raise self._bad_key(client.offered, trusted, where) from error
-        except asyncssh.PermissionDenied as error:
-            raise AuthFailed(
-                f"{where} refused the login of {host.user or 'the default user'}: {error.reason}",
-                host=host.name,
-                step="connect",
-                left="nothing was changed on the host",
-                hint="check the key or agent of the worker and the host's authorized_keys",
-            ) from error
-        except (OSError, TimeoutError, asyncssh.Error) as error:
-            raise ConnectFailed(
-                f"{where} cannot be reached: {str(error) or type(error).__name__}",
-                host=host.name,
-                step="connect",
-                left="nothing was changed on the host by this attempt",
-                hint="check that the host is up and sshd listens; it is tried again",
-            ) from error
-
-    def _bad_key(
-        self, offered: asyncssh.SSHKey | None, trusted: list[asyncssh.SSHKey], where: str
-    ) -> HostKeyUnknown | HostKeyChanged:
-        name, label = self._turn.host.name, f"{self._turn.application}/{self._turn.environment}"
-        shown = offered.get_fingerprint() if offered else "another kind of key"
-        if not trusted:
-            return HostKeyUnknown(
-                f"{where}: no host key is known; it shows {shown}",
-                host=name,
-                step="connect",
-                left="nothing was changed on the host",
-                hint=f"compare the key, then: apollo hosts trust {label}",
-            )
-        known = ", ".join(key.get_fingerprint() for key in trusted)
-        return HostKeyChanged(
-            f"{where}: the host key is not the known one: known {known}, shown {shown}",
-            host=name,
-            step="connect",
-            left="nothing was changed on the host",
-            hint=f"if the host was rebuilt: apollo hosts trust {label} --replace {name}",
-        )
-
     def _no_shell(self, error: Exception) -> NoShell:
         return NoShell(
             f"{self._turn.host.name} does not run commands: {error}",
@@ -214,19 +159,3 @@ class SshSession:
             left="what runs on the host goes on there",
             hint="the next attempt attaches to it",
         )
-
-
-class _Client(asyncssh.SSHClient):
-    def __init__(self, *, accept: bool) -> None:
-        self._accept = accept
-        self.offered: asyncssh.SSHKey | None = None
-
-    def validate_host_public_key(
-        self, host: str, addr: str, port: int, key: asyncssh.SSHKey
-    ) -> bool:
-        self.offered = key
-        return self._accept
-
-
-def _public_key(line: str) -> asyncssh.SSHKey:
-    return asyncssh.import_public_key(line)

@@ -4,8 +4,9 @@ Each attempt asks the host's journal what has been done and goes on from there. 
 is only what comes next; what has happened is the journal's to say.
 """
 
+import asyncio
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 
 from apollo.balancers.base import Balancer, BalancerTarget, until_drained
@@ -16,7 +17,7 @@ from apollo.domain.turn import TurnInput, TurnRecord
 from apollo.errors import ContactLost, DiskFull, SecretUnavailable
 from apollo.hosts.answer import Answer, StepRecord
 from apollo.hosts.health import Checker, soak
-from apollo.hosts.job import Job
+from apollo.hosts.job import Job, Source
 from apollo.hosts.jobs import (
     Side,
     activate_job,
@@ -42,6 +43,7 @@ from apollo.hosts.outcome import (
 )
 from apollo.hosts.root import HostRoot
 from apollo.hosts.script import Caller
+from apollo.hosts.transfer import bring
 from apollo.ports import Footing, Hosts, HostSession, Manifests, Secrets
 
 CURRENT_CHECK = timedelta(seconds=10)
@@ -66,6 +68,7 @@ class TurnRunner:
             TurnError: The attempt could not go on; what the host is left with is in the error.
         """
         async with self.hosts.connect(given) as session:
+            footing.host_key = session.accepted_key or footing.host_key
             attempt = _Attempt(self, given, attempt_ms, footing, session)
             return await attempt.run()
 
@@ -88,6 +91,7 @@ class _Attempt:
         self.session = session
         self.balancer = parts.build_balancer(given.balancer) if given.balancer else None
         self.secret_values: list[str] = []
+        self.pushed_because = ""
         self.printed: dict[str, StepRecord] = {}
         self.target = BalancerTarget(given.host.name, given.host.location, given.host.variables)
 
@@ -96,7 +100,8 @@ class _Attempt:
         record = await self._run_turn()
         well = record.outcome.good or record.outcome is Outcome.ROLLED_BACK
         printed = outputs(self.printed.values(), self.secret_values, well=well)
-        return record.model_copy(update={"outputs": printed})
+        note = "; ".join(filter(None, (record.note, self.pushed_because)))
+        return record.model_copy(update={"outputs": printed, "note": note})
 
     async def _run_turn(self) -> TurnRecord:
         if self.given.manifest is None:
@@ -107,7 +112,7 @@ class _Attempt:
             return await self._restart()
         if self.given.once:
             return await self._once(manifest)
-        self.new = Side(self.given.folder, manifest, self._secrets(manifest))
+        self.new = Side(self.given.folder, manifest, await self._secrets(manifest))
         answer = await self._stage()
         if answer.same:
             if record := await self._current(answer):
@@ -120,7 +125,7 @@ class _Attempt:
 
     async def _once(self, manifest: Manifest) -> TurnRecord:
         """Run what runs once per deployment; the host goes on serving what it serves."""
-        self.new = Side(self.given.folder, manifest, self._secrets(manifest))
+        self.new = Side(self.given.folder, manifest, await self._secrets(manifest))
         answer = await self._stage(redeploy=True)
         if not answer.staged:
             return self._not_staged(answer)
@@ -148,7 +153,7 @@ class _Attempt:
                 "previous_release": found.release,
             }
         )
-        self.new = Side(answer.previous, found, self._secrets(found))
+        self.new = Side(answer.previous, found, await self._secrets(found))
         return await self._bring(answer)
 
     async def _bring(self, answer: Answer) -> TurnRecord:
@@ -158,7 +163,7 @@ class _Attempt:
             return await self._restore(answer, self._known_failure(answer))
         failure = None
         if not answer.reverting:
-            job = activate_job(self.given, self.new, self._running_side(answer) or old)
+            job = activate_job(self.given, self.new, await self._running_side(answer) or old)
             back = revert_job(self.given, self.new, old, started=True)
             answer = await self._drain(answer, (*job.names, *back.names), old)
             answer = await self._run("activate", job)
@@ -188,23 +193,28 @@ class _Attempt:
 
     async def _stage(self, *, redeploy: bool = False) -> Answer:
         self._step("stage")
-        job = stage_job(self.given, self.new)
+        job = push = stage_job(self.given, self.new)
         artifact = self.new.manifest.artifact
+        if self.given.pull and (url := await self.parts.manifests.url(artifact.sha256)):
+            job = replace(push, source=Source(url, artifact.size, artifact.room))
         again = redeploy or self.given.redeploy
         assert self.given.manifest
         answer = await self.root.begin(self.given.manifest, artifact.sha256, job, redeploy=again)
-        if answer.need_artifact:
-            data = await self.parts.manifests.artifact(artifact.sha256)
-            await self.root.put(artifact.sha256, data)
-            answer = await self.root.run("stage", job)
-        return await self._follow("stage", answer)
+        answer = await self._follow("stage", answer)
+        if answer.pull_failed:
+            why = answer.pull_failed.strip()
+            self.pushed_because = f"the artifact was pushed, the host could not pull it: {why}"
+        if answer.need_artifact or (answer.pull_failed and not (answer.cached or answer.staged)):
+            await bring(artifact, self.parts.manifests, self.session, self.root)
+            answer = await self._follow("stage", await self.root.run("stage", push))
+        return answer
 
     def _not_staged(self, answer: Answer) -> TurnRecord:
         """The release did not get ready beside the running one; nothing was drained."""
         unpack = answer.steps.get("unpack")
         if unpack and unpack.exit == DISK_FULL:
             raise DiskFull(
-                f"{self.given.host.name}: no room to unpack, {answer.free_kb} kB are free",
+                f"{self.given.host.name}: {_last_line(unpack.output)}",
                 host=self.given.host.name,
                 step="stage",
                 left="the host was not drained and serves what it served",
@@ -338,7 +348,7 @@ class _Attempt:
         if running_digest is None:
             return broken(self.given, Answer(), None, None, has_old=False)
         manifest = await self.parts.manifests.manifest(running_digest)
-        self.new = Side(self.given.folder, manifest, self._secrets(manifest))
+        self.new = Side(self.given.folder, manifest, await self._secrets(manifest))
         self.root = self._root_of(manifest)
         self.given = self.given.model_copy(update={"manifest": manifest.digest, "redeploy": True})
         answer = await self._stage(redeploy=True)
@@ -357,15 +367,15 @@ class _Attempt:
         if not answer.previous or answer.previous_manifest is None:
             return None
         manifest = Manifest.model_validate_json(answer.previous_manifest)
-        return Side(answer.previous, manifest, self._secrets(manifest))
+        return Side(answer.previous, manifest, await self._secrets(manifest))
 
-    def _running_side(self, answer: Answer) -> Side | None:
+    async def _running_side(self, answer: Answer) -> Side | None:
         """What `current` points to, where a turn before this one left it on something else."""
         if answer.current in (None, self.new.folder, answer.previous) or not answer.manifest:
             return None
         manifest = Manifest.model_validate_json(answer.manifest)
         assert answer.current
-        return Side(answer.current, manifest, self._secrets(manifest))
+        return Side(answer.current, manifest, await self._secrets(manifest))
 
     def _root_of(self, manifest: Manifest) -> HostRoot:
         caller = Caller(
@@ -378,9 +388,9 @@ class _Attempt:
         )
         return HostRoot(self.session, self.given, caller, self._notice)
 
-    def _secrets(self, manifest: Manifest) -> dict[str, str]:
+    async def _secrets(self, manifest: Manifest) -> dict[str, str]:
         try:
-            values = self.parts.secrets.resolve(manifest.secrets)
+            values = await asyncio.to_thread(self.parts.secrets.resolve, manifest.secrets)
             self.secret_values += values.values()
             return values
         except ValueError as error:
@@ -404,6 +414,10 @@ class _Attempt:
 def begun(steps: Mapping[str, StepRecord], hook: str) -> list[StepRecord]:
     """The hooks of that name that have begun: `start`, `start.2`."""
     return [record for name, record in steps.items() if name.split(".")[0] == hook]
+
+
+def _last_line(output: bytes) -> str:
+    return output.decode(errors="replace").strip().rpartition("\n")[2]
 
 
 def _is_undo(name: str) -> bool:

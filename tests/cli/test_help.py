@@ -52,6 +52,7 @@ DOCUMENTED = (
     "hosts forget",
     "history",
     "show",
+    "logs",
 )
 SLOW = ("temporalio", "sqlalchemy", "asyncssh", "alembic", "pydantic", "ruamel", "httpx2")
 HELP = "from apollo.cli import main; import sys; sys.argv = ['apollo', '--help']; main()"
@@ -123,4 +124,4 @@ def test_the_function_says_the_same_as_the_table(command: Command) -> None:
 
 
 def test_the_scan_says_from_where_it_is_made(shop: Shop) -> None:
-    assert "scans from where you type" in shop.good("hosts", "trust", "--help").out
+    assert "The workers ask the hosts" in shop.good("hosts", "trust", "--help").out

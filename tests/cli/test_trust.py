@@ -1,65 +1,67 @@
 """`apollo hosts trust` and the scan behind it, against real SSH servers."""
 
-import json
 from pathlib import Path
 
 import pytest
 
 from apollo.catalog import Catalog
-from apollo.cli.scan import scan
+from apollo.client import Apollo
 from apollo.domain.fleet import Host
+from apollo.domain.keys import Scanned
+from apollo.hosts.scan import scan
+from apollo.ports import Reach
 from apollo.testing.fleet import FleetHost, SshFleet
-from apollo.testing.ports import ReservedPort
 from tests.cli.conftest import Shop
 
 
-def host(found: FleetHost) -> Host:
-    return Host(name=found.name, location=found.location, address=found.address, port=found.port)
+def reach(found: FleetHost, *trusted: str) -> Reach:
+    host = Host(name=found.name, location=found.location, address=found.address, port=found.port)
+    return Reach(host, trusted, False, "shop", "prod")
 
 
 async def test_a_scan_tells_new_known_changed_and_unreachable_apart(tmp_path: Path) -> None:
-    async with SshFleet(tmp_path, {"fra1": 4}) as fleet:
-        one, two, three, four = fleet.hosts
+    async with SshFleet(tmp_path, {"fra1": 5}) as fleet:
+        one, two, three, four, five = fleet.hosts
         await fleet.refuse(four.name)
-        trusted = {two.name: [f"{two.host_key} comment"], three.name: [two.host_key]}
 
-        found = await scan([host(each) for each in fleet.hosts], trusted)
+        found = [
+            await scan(reach(one)),
+            await scan(reach(two, f"{two.host_key} comment")),
+            await scan(reach(three, two.host_key)),
+            await scan(reach(four)),
+            await scan(reach(five, f"@cert-authority * {one.host_key}")),
+            await scan(reach(five, "nonsense")),
+        ]
 
-    assert [each.found for each in found] == ["new", "known", "changed", "unreachable"]
+    kinds = ["new", "known", "changed", "unreachable", "certified", "unreachable"]
+    assert [each.found for each in found] == kinds
     assert found[0].line == one.host_key
     assert found[0].fingerprint.startswith("SHA256:")
     assert found[3].message
-
-
-def test_hosts_that_cannot_be_asked_are_told_and_the_exit_code_is_6(applied: Shop) -> None:
-    port = ReservedPort()
-    applied.edit("dev1: 127.0.0.1", f"dev1: {{address: 127.0.0.1, port: {port.number}}}")
-    applied.good("apply")
-
-    said = applied("hosts", "trust", "dev", "--yes")
-    document = json.loads(applied("hosts", "trust", "dev", "--json").out)
-    port.release()
-
-    assert said.code == 6
-    assert "dev1  127.0.0.1:" in said.out
-    assert "? unreachable" in said.out
-    assert document["hosts"][0]["found"] == "unreachable"
+    assert "cannot be read" in found[5].message
 
 
 @pytest.fixture
 def scanned(applied: Shop, monkeypatch: pytest.MonkeyPatch) -> Shop:
-    """The scan finds the key AAAA on dev1."""
-    from apollo.cli import trust
-    from apollo.cli.scan import Scanned
+    """The workers find the key AAAA on dev1."""
 
-    async def found(hosts: list[Host], trusted: dict[str, list[str]]) -> list[Scanned]:
+    async def found(apollo: Apollo, application: str, environment: str) -> list[Scanned]:
         key = "ssh-ed25519 AAAA"
-        known = trusted.get("dev1", [])
+        known = (await apollo.catalog.keys.lines(application, environment)).get("dev1", [])
         kind = "known" if key in known else "changed" if known else "new"
-        return [Scanned(hosts[0], kind, key, "SHA256:x")]  # type: ignore[arg-type]
+        host = {"host": "dev1", "address": "127.0.0.1", "port": 22}
+        return [Scanned(**host, found=kind, line=key, fingerprint="SHA256:x")]  # type: ignore[arg-type]
 
-    monkeypatch.setattr(trust, "scan", found)
+    monkeypatch.setattr(Apollo, "scan_keys", found)
     return applied
+
+
+def test_without_temporal_nothing_is_trusted_and_it_is_said(applied: Shop) -> None:
+    said = applied("hosts", "trust", "dev", "--yes")
+
+    assert said.code == 1
+    assert "no Temporal server answers" in said.err
+    assert lines(applied) == {}
 
 
 def lines(shop: Shop) -> dict[str, list[str]]:

@@ -1,7 +1,6 @@
 """Points between the host script's commands, at which a test can do what it likes to a host."""
 
 import os
-import re
 import shutil
 import signal
 import time
@@ -35,23 +34,27 @@ class Crash:
 class PointedHost(Host):
     """A host whose script stops at the point that is asked for."""
 
-    def __init__(self, folder: Path, shell: str, mend: Callable[[str], str] = str) -> None:
+    def __init__(self, folder: Path, shell: str, mutant: tuple[str, str] | None = None) -> None:
         super().__init__(folder, shell)
         self.points = folder / "points"
         self.points.mkdir()
-        self.bring(mend)
+        self.bring(mutant)
         self.crash: Crash | None = None
         self.met: set[tuple[str, str, int, str]] = set()
         """Every point at which something went: command, who, number, what."""
         self.on_reboot: Callable[[], None] = lambda: None
         self.arm(None)
 
-    def bring(self, mend: Callable[[str], str]) -> None:
-        """Put the script there, with its points."""
+    def bring(self, mutant: tuple[str, str] | None) -> None:
+        """Put the script there, with its points, and perhaps without one of its protections."""
         target = self.meta / "bin" / script.script_name()
         target.parent.mkdir(parents=True)
+        text = script.script().decode()
+        if mutant:
+            assert text.count(mutant[0]) == 1, mutant
+            text = text.replace(*mutant)
         points = f"POINTS={self.points}\n{PRELUDE.read_text()}\n"
-        target.write_text(points + mend(script.script().decode()))
+        target.write_text(points + text)
 
     def arm(self, crash: Crash | None) -> None:
         """Counting begins anew, and ends at that crash."""
@@ -139,13 +142,3 @@ class PointedHost(Host):
         self.arm(None)
         self.close()
         shutil.rmtree(self.root.parent.parent, ignore_errors=True)
-
-
-def replaced(old: str, new: str) -> Callable[[str], str]:
-    """A script in which a protection is off."""
-
-    def mend(text: str) -> str:
-        assert len(re.findall(re.escape(old), text)) == 1, f"the script has no single {old!r}"
-        return text.replace(old, new)
-
-    return mend

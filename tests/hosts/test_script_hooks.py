@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from apollo.hosts import script
-from apollo.hosts.answer import StepRecord, StepStatus, parse
+from apollo.hosts.answer import StepStatus, parse
 from apollo.hosts.job import Hook, Job, Silent, Switch
 from tests.hosts.script_host import SHELLS, Host, Release, eventually, present_shells
 
@@ -101,23 +101,28 @@ def test_the_drain_makes_room_for_all_of_them(host: Host, allocated: bool) -> No
 # The port that must fall silent
 
 
-@pytest.mark.parametrize("address", ["127.0.0.1", "0.0.0.0", "127.0.0.9", "::1", "::"])
-def test_a_port_is_not_silent_on_any_address(host: Host, address: str) -> None:
-    """The error says which port it is, and who listens there."""
-    family = socket.AF_INET6 if ":" in address else socket.AF_INET
-    with socket.socket(family) as server:
-        try:
-            server.bind((address, 0))
-        except OSError:
-            pytest.skip(f"there is no {address} here")
-        server.listen()
-        port = server.getsockname()[1]
-        host.begin(ONE)
-        job = Job(steps=(Silent("silent", port, 1),))
-        failed = host.run("activate", job).steps["silent"]
+ADDRESSES = ("127.0.0.1", "0.0.0.0", "127.0.0.9", "::1", "::")
 
-    assert failed.exit == 1
-    assert f"port {port} still answers after 1 s: pid {os.getpid()} (".encode() in failed.output
+
+def test_a_port_is_not_silent_on_any_address(host: Host) -> None:
+    """The error says which port it is, and who listens there."""
+    host.begin(ONE)
+    tried = []
+    for address in ADDRESSES:
+        with socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET) as server:
+            try:
+                server.bind((address, 0))
+            except OSError:  # there may be no IPv6 here
+                continue
+            server.listen()
+            tried.append(address)
+            port, name = server.getsockname()[1], f"silent.{len(tried)}"
+            failed = host.run(f"p{len(tried)}", Job(steps=(Silent(name, port, 0),))).steps[name]
+            told = f"port {port} still answers after 0 s: pid {os.getpid()} ("
+
+            assert failed.exit == 1
+            assert told.encode() in failed.output
+    assert "127.0.0.1" in tried
 
 
 def test_a_connection_is_no_listener(host: Host) -> None:
@@ -138,43 +143,50 @@ def test_a_connection_is_no_listener(host: Host) -> None:
 # Hooks that nobody would wish for
 
 
-def start(host: Host, run: str, **more: object) -> StepRecord:
-    """A start with this text, after the switch; validate follows if it goes well."""
-    host.begin(ONE)
-    hook = Hook("start", run, ONE.folder, **more)  # type: ignore[arg-type]
-    job = Job(steps=(Switch("switch", ONE.folder), hook, host.hook("validate", ONE)))
-    return host.run("activate", job).steps["start"]
-
-
-NASTY = {
-    "closes its output": ("exec >&- 2>&-; sleep 0.1", 0),
-    "closes everything": ("exec <&- >&- 2>&-; sleep 0.1", 0),
-    "reads its input": ('[ "$(cat | wc -c)" -eq 0 ] && ! read -r line', 0),
-    "changes folder": ("cd / && rm -rf /nowhere-at-all", 0),
-    "has a daemon in a session of its own": ("setsid sleep 300 >/dev/null 2>&1 & exit 0", 0),
-    "kills its process group": ("kill -KILL 0; sleep 300", 137),
-    "kills itself": ("kill -KILL $$", 137),
-    "is no command": ("/no/such/command", 127),
-    "ends with a strange code": ("exit 255", 255),
-    "has quotes": ("""[ "$(printf '%s' 'a "b" $c')" = "a \\"b\\" \\$c" ]""", 0),
+WELL = {
+    "closes-its-output": "exec >&- 2>&-; sleep 0.1",
+    "closes-everything": "exec <&- >&- 2>&-; sleep 0.1",
+    "reads-its-input": '[ "$(cat | wc -c)" -eq 0 ] && ! read -r line',
+    "changes-folder": "cd / && rm -rf /nowhere-at-all",
+    "has-a-daemon-in-a-session-of-its-own": "setsid sleep 300 >/dev/null 2>&1 & exit 0",
+    "has-quotes": """[ "$(printf '%s' 'a "b" $c')" = "a \\"b\\" \\$c" ]""",
+}
+BADLY = {
+    "kills-its-process-group": ("kill -KILL 0; sleep 300", 137),
+    "kills-itself": ("kill -KILL $$", 137),
+    "is-no-command": ("/no/such/command", 127),
+    "ends-with-a-strange-code": ("exit 255", 255),
 }
 
 
-@pytest.mark.parametrize("what", NASTY)
-def test_a_nasty_hook_has_its_exit_code(host: Host, what: str) -> None:
-    """Its runner sees it through, the lock is free, and validate runs only after success."""
-    run, code = NASTY[what]
-    record = start(host, run)
+def test_nasty_hooks_that_go_well(host: Host) -> None:
+    """Their runner sees each of them through, and the lock is free."""
+    host.begin(ONE)
+    job = Job(steps=tuple(Hook(name, run, ONE.folder) for name, run in WELL.items()))
+    steps = host.run("activate", job).steps
     looked = host.call(script.look(str(host.root), shell=host.shell))
 
-    assert (record.status, record.exit, record.timed_out) == (StepStatus.ENDED, code, False)
-    assert host.count("validate") == (code == 0)
+    assert {name: steps[name].exit for name in WELL} == dict.fromkeys(WELL, 0)
     assert looked.running is None
+    assert len(host.hooks()) == 1
+
+
+def test_nasty_hooks_that_fail(host: Host) -> None:
+    """Each has its exit code, and nothing comes after it."""
+    host.begin(ONE)
+    for name, (run, code) in BADLY.items():
+        job = Job(steps=(Hook(name, run, ONE.folder), host.hook(f"after-{name}", ONE)))
+        record = host.run(name, job).steps[name]
+
+        assert (record.status, record.exit, record.timed_out) == (StepStatus.ENDED, code, False)
+    assert not host.log.exists()
 
 
 def test_a_hook_that_kills_its_parent_is_lost(host: Host) -> None:
     """The runner is its parent. What is left of the hook is killed; it does not run again."""
-    record = start(host, f"echo start >>{host.log}; kill -KILL $PPID; sleep 300")
+    host.begin(ONE)
+    hook = host.hook("start", ONE, "kill -KILL $PPID; sleep 300")
+    record = host.run("activate", Job(steps=(hook,))).steps["start"]
     again = host.run("activate", Job(steps=(Hook("start", "exit 1", ONE.folder),)))
 
     assert record.status is StepStatus.LOST

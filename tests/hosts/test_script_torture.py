@@ -4,7 +4,6 @@ import fcntl
 import os
 import tempfile
 from collections import Counter
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -26,7 +25,7 @@ from apollo.hosts import script
 from apollo.hosts.answer import Answer, Verdict
 from apollo.hosts.job import Hook, Job, Kill, Switch
 from apollo.hosts.script import Caller, RemoteCommand
-from tests.hosts.crash_points import Crash, PointedHost, replaced
+from tests.hosts.crash_points import Crash, PointedHost
 from tests.hosts.script_host import (
     OWNER,
     Release,
@@ -90,13 +89,14 @@ MET: dict[str, set[tuple[str, str, int, str]]] = {}
 class Tortured(RuleBasedStateMachine):
     """What a worker does, with whatever may go wrong in between."""
 
-    mend: ClassVar[Callable[[str], str]] = str
+    mutant: ClassVar[tuple[str, str] | None] = None
+    """What is replaced in the script, to show that the machine sees it."""
 
     @initialize(shell=st.sampled_from(present_shells()))
     def first(self, shell: str) -> None:
         """A host that serves something."""
         folder = Path(tempfile.mkdtemp(prefix="apollo-torture-"))
-        self.host = PointedHost(folder, shell, type(self).mend)
+        self.host = PointedHost(folder, shell, self.mutant)
         self.host.on_reboot = self._count_reboot
         self.allowed: Counter[Key] = Counter()
         self.verdicts: dict[tuple[str, int], Verdict] = {}
@@ -412,7 +412,9 @@ MUTANTS = {
 @pytest.mark.parametrize("mutant", MUTANTS)
 def test_without_a_protection_the_same_machine_finds_a_violation(mutant: str) -> None:
     class Mutant(Tortured):
-        mend = staticmethod(replaced(*MUTANTS[mutant]))
+        pass
+
+    Mutant.mutant = MUTANTS[mutant]
 
     with pytest.raises(AssertionError):
         run_state_machine_as_test(Mutant, settings=often(60))

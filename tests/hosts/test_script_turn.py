@@ -349,6 +349,23 @@ def test_prune(host: Host) -> None:
     assert len(os.listdir(host.meta / "journal")) == 3
 
 
+def test_a_release_with_a_file_that_a_process_reads_is_kept(host: Host) -> None:
+    """A program may have gone to another folder, and still need its release."""
+    for number in range(1, 4):
+        host.deploy(Release(str(number)), number, keep=9)
+    old = host.root / "releases" / Release("1").folder
+    with (old / "VERSION").open("rb") as used:
+        reader = subprocess.Popen(["sleep", "300"], cwd="/", stdin=used)
+    host.deploy(Release("4"), 4, keep=1)
+    kept = old.exists()
+    reader.kill()
+    reader.wait()
+    host.deploy(Release("5"), 5, keep=1)
+
+    assert kept
+    assert not old.exists()  # the control
+
+
 def test_current_is_never_absent(host: Host) -> None:
     """Who looks at `current` all the time always finds a finished release there."""
     host.deploy(ONE, 1)

@@ -78,6 +78,10 @@ async def ran_once(stage: Stage) -> None:
     play.script.ends["once.before h2"] = [Outcome.LOST, Outcome.CURRENT]
     running = await play.start("1.0")
     await running.until("paused")
+    play.script.prints["h1"] = "one\n"
+    async for label, _ in stage.apollo.follow_logs("once", "prod", "h1", wait=False):
+        assert label == "once/prod#1"
+    await keep_history(stage, "printed.logs", await newest(stage, "Logs"))
     await running.said.resume()
     assert (await running.result()).state == "succeeded"
     await keep(running, "once", [(1, "forward")])
@@ -210,6 +214,19 @@ async def notified(stage: Stage) -> None:
         with contextlib.suppress(WorkflowFailureError):
             await stage.client.get_workflow_handle(last).result()
     await keep(running, "notified", [(1, "forward")], {"notified.notification": last})
+
+
+async def newest(stage: Stage, kind: str) -> str:
+    """The id of a workflow of that kind."""
+    found: list[str] = []
+
+    async def listed() -> bool:
+        query = f"WorkflowType = '{kind}'"
+        found[:] = [each.id async for each in stage.client.list_workflows(query)]
+        return bool(found)
+
+    await until(listed, f"{kind} is listed")
+    return found[0]
 
 
 async def _heard(running: Running) -> bool:

@@ -26,6 +26,7 @@ PasswordAuthentication no
 StrictModes no
 UsePAM no
 UseDNS no
+Subsystem sftp internal-sftp
 """
 
 

@@ -21,6 +21,7 @@ from temporalio.worker import Worker
 from apollo import errors, names
 from apollo.activities.deployments import DeploymentActivities
 from apollo.activities.hosts import HostActivities
+from apollo.activities.logs import LogActivities, PrintedActivities
 from apollo.activities.notifications import NotificationActivities
 from apollo.activities.once import OnceActivities
 from apollo.activities.promotions import PromotionActivities
@@ -31,6 +32,7 @@ from apollo.catalog.records import AuditEntry, StoredDeployment
 from apollo.client import Apollo, DeploymentHandle
 from apollo.domain.environment import Environment, Webhook
 from apollo.domain.fleet import Fleet, Host
+from apollo.domain.logs import HostLog, LogPart, LogRead
 from apollo.domain.outputs import WELL, StepOutput, pack
 from apollo.domain.pipeline import Stage as PipelineStage
 from apollo.domain.release import Artifact, Release
@@ -87,6 +89,10 @@ class Script:
     """Hosts that cannot be looked at."""
     onces: list[Turn] = field(default_factory=list)
     """What ran once, and where; it ends as `ends` says of `once.before h1`."""
+    prints: dict[str, str] = field(default_factory=dict)
+    """What the start hook of each host has printed so far."""
+    reads: list[LogRead] = field(default_factory=list)
+    """How outputs were read."""
     looks: list[str] = field(default_factory=list)
     """The hosts that were looked at, in order."""
 
@@ -170,6 +176,25 @@ class Actors:
             raise
         finally:
             turn.ended = time.monotonic()
+
+    async def read_printed(self, given: LogRead) -> HostLog:
+        """What a host's turn has printed, as a test has put it there."""
+        target, request = given.target, given.request
+        assert target.host
+        script = self.scripts[request.application]
+        script.reads.append(given)
+        if target.host.name in script.unseen:
+            raise errors.ConnectFailed("played", host=target.host.name, step="connect")
+        seen = request.seen.get("start", 0)
+        text = script.prints.get(target.host.name, "")
+        part = LogPart(step="start", text=text[seen:], begin=seen, end=len(text), running=True)
+        return HostLog(
+            label=target.label,
+            deployment=target.deployment,
+            turn=1,
+            under_way=target.under_way,
+            parts=(part,),
+        )
 
     async def look(self, host: Reachable, root: str) -> Sight:
         """What a host runs, as a look finds it."""
@@ -445,6 +470,7 @@ class Stage:
                 promotions,
                 sync,
                 OnceActivities(self.catalog),
+                LogActivities(self.catalog, store),
                 _notifications(self.catalog),
             ),
             max_concurrent_workflow_tasks=20,
@@ -498,7 +524,11 @@ async def open_stage(folder: Path, *, skipping: bool = False) -> AsyncIterator[S
             Worker(
                 client,
                 task_queue=names.HOSTS_QUEUE,
-                activities=activities_of(HostActivities(actors), LookActivities(actors.look)),
+                activities=activities_of(
+                    HostActivities(actors),
+                    LookActivities(actors.look),
+                    PrintedActivities(actors.read_printed),
+                ),
                 max_concurrent_activities=500,
             ),
         ):

@@ -59,7 +59,7 @@ def test_a_webhook_is_applied_with_the_states_that_it_is_told_of(tmp_path: Path)
         ('[{webhook: "https:///T0K3N"}]', "notify[0].webhook", "or a URL of https or http", ""),
         ('[{webhook: "https://x:p/T0K3N"}]', "notify[0].webhook", "or a URL", ""),
         ('[{webhook: "https://x/T0K3N", on: [x]}]', "notify[0].on[0]", "waiting", ""),
-        ('[{webhook: "command:pass T0K3N"}]', "notify[0].webhook", "no secrets from commands", ""),
+        ('[{webhook: "command:pass T0K3N"}]', "notify[0].webhook", "a reference to a secret", ""),
         ('{webhook: "env:X"}', "notify", "a list", ""),
     ],
 )

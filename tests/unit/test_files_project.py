@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from apollo.domain.manifest import build_manifest
+from apollo.domain.release import Artifact, Release
 from apollo.errors import ApolloError
 from apollo.files.environment import resolve
 from apollo.files.mistakes import FileWarning, InvalidFiles, Mistake
@@ -123,13 +125,11 @@ NOT_YET = [
         "balancer.haproxy.at[0]",
         "sockets through SSH",
     ),
-    ("dev", "secrets: {A: 'command:pass x'}", "secrets.A", "secrets from commands"),
     ("fleet", "{inventory: {ansible: x}}", "fleet.inventory", "inventory ansible"),
     ("fleet", "{inventory: {script: x}}", "fleet.inventory", "inventory script"),
     ("fleet", "{inventory: {url: x}}", "fleet.inventory", "inventory url"),
     ("fleet", "{inventory: 'https://x/y'}", "fleet.inventory", "inventories from a URL"),
     ("fleet", "{ansible: x}", "fleet.ansible", "ansible"),
-    ("top", "release: {artifact: a.tar.zst}", "release.artifact", "archives in zst"),
 ]
 
 
@@ -242,10 +242,67 @@ def test_names_in_templates(tmp_path: Path) -> None:
     assert [(each.where, each.found) for each in found] == [
         ("t:2:3", "${PROT}, which web1 of dev and 1 more host lack"),
         ("t:2:11", "a $ alone"),
-        ("t:3:3", "files with secrets"),
+        ("t:3:3", "the secret ${TOKEN}"),
     ]
     assert found[0].path == 'environments.dev.files["conf/x"]'
     assert found[0].hint == "Did you mean PORT? Add PROT to the variables, or use one of: PORT."
+
+
+BY_LOCATION = """    files:
+      conf/a: {from: "{location}.txt"}
+      conf/b: {from: "{role}.txt"}
+      conf/c: {from: "same.txt", mode: "0600"}
+    secrets: {TOKEN: "file:/run/{location}/{PORT}"}
+"""
+TWO = """locations:
+  fra1: {hosts: {web1: {address: 10.0.1.1, labels: {role: web}, variables: {PORT: "1"}}}}
+  ams1: {hosts: {web2: {address: 10.0.2.1, labels: {role: web}, variables: {PORT: "2"}}}}
+"""
+
+
+def by_location(extra: str = "") -> str:
+    head, _, _ = SMALL.partition("    fleet:")
+    head = head.replace("  health", "  secrets: [TOKEN]\n  health")
+    return f"{head}    fleet: {{inventory: two.yaml}}\n{BY_LOCATION}{extra}"
+
+
+def test_files_and_secrets_by_role_and_location(tmp_path: Path) -> None:
+    texts = {"fra1.txt": "f ${PORT}", "ams1.txt": "a ${PORT}", "web.txt": "w", "same.txt": "s"}
+    project = load_project(
+        write(tmp_path, {"apollo.yaml": by_location(), "two.yaml": TWO, **texts})
+    )
+    environment = resolve(project, "dev")
+    release = Release(
+        application="shop",
+        version="1",
+        artifact=Artifact(sha256="0" * 64, size=1),
+        setup=project.setup,
+    )
+
+    one, two = (build_manifest(release, environment, h) for h in environment.fleet.hosts)
+
+    assert {path: file.text for path, file in one.files.items()} == {
+        "conf/a": "f 1",
+        "conf/b": "w",
+        "conf/c": "s",
+    }
+    assert two.files["conf/a"].text == "a 2"
+    assert (one.files["conf/a"].mode, one.files["conf/c"].mode) == ("0644", "0600")
+    assert one.secrets == {"TOKEN": "file:/run/fra1/1"}
+    assert two.secrets == {"TOKEN": "file:/run/ams1/2"}
+
+
+def test_a_file_that_some_hosts_lack_is_a_mistake(tmp_path: Path) -> None:
+    texts = {"fra1.txt": "${PORT} ${NOPE}", "same.txt": "", "two.yaml": TWO.replace("role", "rule")}
+
+    found = mistakes(tmp_path, by_location(), texts)
+
+    where = "environments.dev.files"
+    assert [(each.path, each.found) for each in found] == [
+        (f'{where}["conf/a"].from', "no file ams1.txt"),
+        (f'{where}["conf/b"].from', "{role}.txt, which makes no name for web1 and 1 more host"),
+        (f'{where}["conf/a"]', "${NOPE}, which web1 of dev lacks"),
+    ]
 
 
 def test_a_template_that_is_no_utf_8(tmp_path: Path) -> None:

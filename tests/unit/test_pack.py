@@ -19,7 +19,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from apollo.artifacts.pack import pack
+from apollo.domain.release import Artifact
 from apollo.errors import InvalidFiles, NotFound
+
+if sys.version_info >= (3, 14):
+    from compression import zstd
+else:
+    from backports import zstd
 
 NAMES = st.text("ab-.é é", min_size=1, max_size=4).filter(lambda name: name not in (".", ".."))
 TREES = st.dictionaries(
@@ -154,8 +160,29 @@ def test_an_archive_is_packed_as_what_it_holds(tmp_path: Path) -> None:
             content = SMALL[name].removeprefix("-> ")
             zipped.writestr(info, content, zipfile.ZIP_DEFLATED)
 
-    assert [wanted] * 4 == [pack(a, tmp_path / "out.tar.gz", ["*.pyc"]) for a in archives]
+    for name in ("a.tar.zst", "a.tzst"):
+        with zstd.open(tmp_path / name, "wb") as packed:
+            packed.write(archives[2].read_bytes())
+        archives.append(tmp_path / name)
+
+    assert [wanted] * 6 == [pack(a, tmp_path / "out.tar.gz", ["*.pyc"]) for a in archives]
     assert wanted == pack(tmp_path / "wanted.tar.gz", tmp_path / "again.tar.gz")
+
+
+def test_the_room_that_a_release_takes_is_counted_in_blocks_of_a_disk(tmp_path: Path) -> None:
+    source = _write(tmp_path / "dist", {"bin/start": "x", "big": "x" * 4097, "empty": ""})
+    artifact = pack(source, tmp_path / "out.tar.gz")
+
+    assert artifact.unpacked == 4096 * (1 + 1 + 2)
+    assert artifact.room == artifact.unpacked
+    assert artifact.model_copy(update={"unpacked": 0}).room == 3 * artifact.size
+
+
+def test_an_artifact_of_unknown_room_has_the_digest_it_always_had() -> None:
+    old = Artifact(sha256="0" * 64, size=1)
+
+    assert old.model_dump() == {"sha256": "0" * 64, "size": 1}
+    assert Artifact.model_validate(old.model_dump()) == old
 
 
 def test_a_file_is_packed_alone(tmp_path: Path) -> None:
@@ -362,13 +389,18 @@ def test_hard_links_become_files_and_the_last_of_a_name_holds(tmp_path: Path) ->
         assert {n: f.read() for n, f in found.items() if f} == {"f": b"content", "h": b"content"}
 
 
-@pytest.mark.parametrize("name", ["a.tar.gz", "a.zip"])
+@pytest.mark.parametrize("name", ["a.tar.gz", "a.tar.zst", "a.zip"])
 def test_damaged_archives_are_refused(tmp_path: Path, name: str) -> None:
     source = _write(tmp_path / "dist", {"f": "content" * 5000, "g": "-> f"})
     (source / "r").write_bytes(random.Random(1).randbytes(200_000))
     if name.endswith("zip"):
         with zipfile.ZipFile(tmp_path / name, "w", zipfile.ZIP_DEFLATED) as zipped:
             zipped.write(source / "r", "r")
+    elif name.endswith("zst"):
+        pack(source, tmp_path / "plain.tar.gz")
+        plain = gzip.decompress((tmp_path / "plain.tar.gz").read_bytes())
+        checked = {int(zstd.CompressionParameter.checksum_flag): 1}
+        (tmp_path / name).write_bytes(zstd.compress(plain, options=checked))
     else:
         pack(source, tmp_path / name)
     whole = (tmp_path / name).read_bytes()

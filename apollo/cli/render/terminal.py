@@ -37,6 +37,11 @@ def show_json(document: Any) -> None:
     print(json.dumps(document, indent=2, ensure_ascii=False, default=str))
 
 
+def show_line(document: Any) -> None:
+    """Print one JSON document as a line of a stream."""
+    print(json.dumps(document, ensure_ascii=False, default=str), flush=True)
+
+
 def on_terminal() -> bool:
     """Whether somebody is there to be asked."""
     return sys.stdin.isatty() and sys.stderr.isatty()

@@ -59,6 +59,7 @@ report() {
   [ -z "$revert" ] || say "reverting yes"
   is_finished "$folder" && say "staged yes"
   [ ! -e ".apollo/cache/$artifact" ] || say "cached yes"
+  [ ! -e "$journal/pull" ] || say "pull-failed $(base64 -w 0 <"$journal/pull")"
   [ -z "$attached" ] || say "attached $attached"
   say_steps
 }

@@ -20,7 +20,7 @@ begin() { # DIGEST FOLDER ARTIFACT POLL yes|no|restart; the job on standard inpu
   fi
   [ "$verdict" = - ] || return 0
   is_finished "$folder" && return 0
-  if [ "$alive" = no ] && [ ! -e ".apollo/cache/$artifact" ]; then
+  if [ "$alive" = no ] && [ ! -e ".apollo/cache/$artifact" ] && ! pulls; then
     say "need-artifact yes"
   else
     drive stage
@@ -36,18 +36,4 @@ open_turn() { # DIGEST FOLDER ARTIFACT: what is put back is what served last, wh
   ! read_hand ".apollo/journal/$last_deployment/$last_turn" ||
     store "$journal/hand" "$hand_at $hand_by" || fail DiskFull
   store "$journal/turn" "turn $2 $1 $3 $back end" || fail DiskFull
-}
-
-put() { # SHA256 SIZE; the artifact on standard input
-  exec 8>&-
-  free_kb
-  need=$(($2 / 1024 * 3 + 4096))
-  [ "$free" -ge "$need" ] || fail DiskFull "$need $free"
-  rm -f ".apollo/cache/$1".*
-  part=.apollo/cache/$1.$attempt
-  cat >"$part" 2>/dev/null && sync "$part" || { rm -f "$part"; fail DiskFull "$need $free"; }
-  sum=$(sha256sum <"$part")
-  [ "${sum%% *}" = "$1" ] && mv -f "$part" ".apollo/cache/$1" && return
-  rm -f "$part"
-  fail DigestMismatch "${sum%% *}"
 }

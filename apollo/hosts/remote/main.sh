@@ -8,10 +8,7 @@ main() {
   read_boot
   [ "$command" != runner ] || { runner "$@"; exit; }
   say "<<<apollo:$nonce"
-  if [ "$command" = look ]; then
-    look "$@"
-    close_answer
-  fi
+  case $command in look | printed) "$command" "$@"; close_answer ;; esac
   owner=$1 grant=$2 turn=$3 attempt=$4 deployment=$5
   shift 5
   case $command in begin | run | drain) job=$(cat) ;; esac

@@ -26,10 +26,10 @@ prune() { # KEEP
   [ ! -d "$trash" ] || setsid setsid rm -rf .apollo/trash/* </dev/null >/dev/null 2>&1 8>&-
 }
 
-discard_release() { # FOLDER EXTRA: unless it is among the newest, current, previous, or a process is in it
+discard_release() { # FOLDER EXTRA: unless it is among the newest, current, previous, or a process uses it
   [ "$2" -ge 0 ] && [ -d "releases/$1" ] || return 1
   case $kept in *" $1 "*) return 1 ;; esac
-  [ -n "$used" ] || used=$(ls -l /proc/[0-9]*/cwd /proc/[0-9]*/exe 2>/dev/null)$nl
+  [ -n "$used" ] || used=$(ls -l /proc/[0-9]*/cwd /proc/[0-9]*/exe /proc/[0-9]*/fd 2>/dev/null)$nl
   case $used in *"> $(pwd -P)/releases/$1"[/"$nl"]*) return 1 ;; esac
   rm -f ".apollo/finished/$1"
   discard "releases/$1" "$1"

@@ -11,7 +11,9 @@ runner() { # DEPLOYMENT TURN PHASE LAST; the job on standard input, the work loc
   lines_of hide learn_secrets
   bury ".apollo/journal/$4"
   bury "$journal"
-  [ "$phase" != stage ] || own unpack unpack || exit 1
+  if [ "$phase" = stage ]; then
+    lines_of url pull && own unpack unpack || exit 1
+  fi
   IFS=$nl
   for line in $job; do
     IFS=$ifs

@@ -85,6 +85,11 @@ adopt() { :; }
 
 look() { # DEPLOYMENT TURN: reads only, needs no lock
   cd "$root" 2>/dev/null || return 0
+  whose_turn "$1" "$2"
+  report
+}
+
+whose_turn() { # DEPLOYMENT|- TURN: without a deployment the one that last touched the host
   deployment=$1 turn=$2
   if [ "$1" = - ]; then
     read_fence
@@ -92,5 +97,4 @@ look() { # DEPLOYMENT TURN: reads only, needs no lock
     [ -d ".apollo/journal/$held_by/$held_turn" ] || { read_state; deployment=$last_deployment turn=$last_turn; }
   fi
   journal=.apollo/journal/$deployment/$turn
-  report
 }

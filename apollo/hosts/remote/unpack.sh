@@ -1,19 +1,27 @@
 # ---- Apollo's own steps: the release is laid out beside the running one
 
 unpack() { # beside the running release; may begin anew
-  suspect=
-  new=releases/$folder
+  new=releases/$folder file=.apollo/cache/$artifact suspect=
   ! is_finished "$folder" || return 0
-  if rm -rf "$new" && mkdir -p "$new" && tar -xzof ".apollo/cache/$artifact" -C "$new"; then
-    lines_of shared link_shared && lines_of file write_file && lines_of manifest write_manifest &&
-      sync_all && return
-  else
-    suspect=.apollo/cache/$artifact
+  rm -rf "$new"
+  look_through "$file" || suspect=$file
+  if [ -z "$suspect" ]; then
+    lacks "$room" && return 28
+    if mkdir -p "$new" && tar -xzof "$file" -C "$new" && stay_inside; then
+      lines_of shared link_shared && lines_of file write_file && lines_of manifest write_manifest &&
+        sync_all && return
+    else
+      suspect=$file
+    fi
   fi
-  free_kb # before anything is given back, or a full disk would not look like one
+  lacks 1024 && code=28 || code=1 # before anything is given back, or a full disk would not look like one
   rm -rf "$new" ${suspect:+"$suspect"}
-  [ "$free" -gt 1024 ] || return 28
-  return 1
+  return "$code"
+}
+
+lacks() { # KB: whether there is less room than that
+  free_kb
+  [ "$free" -lt "$1" ] && echo "no room: $1 kB are needed, $free kB are free"
 }
 
 sync_all() { sync -f "$new" 2>/dev/null || sync; }

@@ -1,0 +1,51 @@
+"""How activities of the control worker tell Temporal of errors."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from functools import wraps
+from typing import Any, TypeVar
+
+import structlog
+from temporalio import activity
+from temporalio.exceptions import ApplicationError, ApplicationErrorCategory
+
+from apollo.errors import ApolloError, Unavailable
+
+Method = TypeVar("Method", bound=Callable[..., Awaitable[Any]])
+_LOG: structlog.stdlib.BoundLogger = structlog.get_logger("apollo.control")
+_BEAT = 5.0
+
+
+def explained(method: Method) -> Method:
+    """Tell Temporal of an error by its name and next step; only what may mend itself is retried.
+
+    What is refused is an answer, no fault of the worker: it leaves a line in the log, no traceback.
+    What takes long gives signs of life, so that another worker soon takes over from a lost one.
+    """
+
+    @wraps(method)
+    async def call(*arguments: Any) -> Any:
+        heart = asyncio.create_task(_beat())
+        try:
+            return await method(*arguments)
+        except ApolloError as error:
+            text = f"{error.message}; {error.hint}" if error.hint else error.message
+            if isinstance(error, Unavailable):
+                raise ApplicationError(text, type=error.code) from error
+            _LOG.warning("refused", error=error.code, found=error.message)
+            raise ApplicationError(
+                text,
+                type=error.code,
+                non_retryable=True,
+                category=ApplicationErrorCategory.BENIGN,
+            ) from error
+        finally:
+            heart.cancel()
+
+    return call  # type: ignore[return-value]
+
+
+async def _beat() -> None:
+    while True:
+        await asyncio.sleep(_BEAT)
+        activity.heartbeat()
