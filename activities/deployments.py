@@ -410,6 +410,7 @@ def _turns(
                 was_broken=row.was_broken or row.manifest is None,
                 balanced=_balanced(host, setup),
                 own_workers=host.location in environment.own_workers,
+                was_lost=state.serving is Serving.LOST,
                 adopt=host.name in adopted,
             )
         )

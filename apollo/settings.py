@@ -36,6 +36,10 @@ class Settings(BaseSettings):
     """Prefixes of references that this worker resolves."""
     ui: str = ""
     """Where the Temporal UI is, for links to it; by default that of `apollo up`."""
+    ssh_handshakes: int = Field(default=30, ge=1, le=1000)
+    """How many logins a worker has under way at once."""
+    ssh_jump_handshakes: int = Field(default=8, ge=1, le=1000)
+    """How many of them go through the same jump host: below the first number of MaxStartups."""
     slots: int = Field(default=200, ge=1, le=5000)
     """How many turns one worker carries at once."""
     takeover: float = Field(default=10.0, ge=2, le=300)

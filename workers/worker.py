@@ -140,7 +140,11 @@ def _hosts_worker(client: Client, settings: Settings, queue: str, *offered: obje
 
 def _runner(settings: Settings) -> TurnRunner:
     return TurnRunner(
-        hosts=SshHosts(key=settings.ssh_key),
+        hosts=SshHosts(
+            key=settings.ssh_key,
+            handshakes=settings.ssh_handshakes,
+            jump_handshakes=settings.ssh_jump_handshakes,
+        ),
         manifests=StoredManifests(open_store(settings), settings.store_public_url.rstrip("/")),
         secrets=_secrets(settings),
         build_balancer=build_balancer,

@@ -137,6 +137,7 @@ class HostTurn(Wire):
     running: str | None = None
     balanced: bool = True
     own_workers: bool = False
+    was_lost: bool = False
     adopt: bool = False
 
 
@@ -184,6 +185,7 @@ class BatchHosts(Wire):
             pull=self.pull,
             running=host.running,
             stop=self.stop if load.phase == "forward" else "running",
+            was_lost=host.was_lost,
             adopt=host.adopt,
         )
 

@@ -63,6 +63,8 @@ class TurnInput(Wire):
     """Only run this, in the new release's folder; the host goes on serving what it serves."""
     pull: bool = False
     """The host fetches the artifact itself, where the store has URLs."""
+    was_lost: bool = False
+    """Nobody knows whether the turn before this one has given the host back to the balancer."""
     adopt: bool = False
     """Take the root over when it belongs to somebody else."""
 

@@ -151,6 +151,8 @@ class Answer:
     """The balancer's state as this turn found it."""
     balancer_before: str | None = None
     """As found by an unfinished turn before this one: what must be restored in the end."""
+    balancer_last: str | None = None
+    """As found by the turn before this one, which has ended on the host; what it was given back."""
     running: str | None = None
     """The phase of this turn that is at work, or `other`."""
     attached: str | None = None
@@ -240,6 +242,7 @@ def _answer(values: dict[str, list[str]], steps: dict[str, StepRecord]) -> Answe
         reverting="reverting" in values,
         balancer=text("balancer"),
         balancer_before=text("balancer-before"),
+        balancer_last=text("balancer-last"),
         running=word("running"),
         attached=word("attached"),
         by_hand=_by_hand(values["by-hand"]) if "by-hand" in values else None,

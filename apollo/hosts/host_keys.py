@@ -87,6 +87,12 @@ class KeyCheck(asyncssh.SSHClient):
     offered: asyncssh.SSHKey | None = None
     signed_by: asyncssh.SSHKey | None = None
     accepted: str = field(default="", init=False)
+    reached: bool = field(default=False, init=False)
+    """The host has answered: what went wrong before that is its jump host's."""
+
+    def connection_made(self, conn: asyncssh.SSHClientConnection) -> None:
+        """The line to the host stands."""
+        self.reached = True
 
     def validate_host_public_key(
         self, host: str, addr: str, port: int, key: asyncssh.SSHKey

@@ -97,7 +97,7 @@ def part_of(step: StepRecord, seen: int, values: Iterable[str]) -> LogPart:
         step=step.name,
         text=text,
         begin=step.cut,
-        end=step.cut + len(output),
+        end=step.cut + (len(output) if running else step.size),
         exit=step.exit,
         running=running,
     )

@@ -1,5 +1,7 @@
 """A turn's hold on its root on the host: commands out, answers or typed errors back."""
 
+import math
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -36,6 +38,8 @@ class HostRoot:
     caller: Caller
     noticed: Callable[[Answer], None]
     """Told of every answer: attached phases, running steps."""
+    confirmed: float = -math.inf
+    """When the last command was sent that the host did not refuse, by the monotonic clock."""
 
     async def begin(self, digest: str, artifact: str, job: Job, *, redeploy: bool) -> Answer:
         """Open the turn and stage what can be staged, in a root that may have to be adopted."""
@@ -115,10 +119,13 @@ class HostRoot:
         return answer
 
     async def _answer(self, command: RemoteCommand, step: str) -> Answer:
+        sent = time.monotonic()
         output = await self.session.run(command.line, command.stdin)
         answer = read_answer(command, output, self.turn.host.name, step)
         if answer.error:
             raise self._refused(answer.error, step)
+        if step != "look" and not answer.need_script:
+            self.confirmed = sent
         return answer
 
     def _refused(self, error: HostError, step: str) -> TurnError:

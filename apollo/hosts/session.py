@@ -10,12 +10,11 @@ from typing import Self
 
 import asyncssh
 
-from apollo.errors import ConnectFailed, ContactLost, NoShell
-from apollo.hosts.connect import connect
+from apollo.errors import ContactLost, NoShell
+from apollo.hosts.connect import Connector
 from apollo.hosts.transfer import send_file
 from apollo.ports import Reachable, Stream
 
-CONNECT_TRIES = 3
 CHANNEL_TRIES = 20
 
 
@@ -23,44 +22,37 @@ CHANNEL_TRIES = 20
 class SshHosts:
     """Opens SSH connections with the worker's keys, agent and ssh_config.
 
-    `handshakes` caps how many logins are under way at once (sshd's MaxStartups, and CPU).
+    `handshakes` caps how many logins are under way at once (CPU), `jump_handshakes` how many of
+    them go through the same jump host (its sshd's MaxStartups).
     """
 
     key: Path | None = None
     handshakes: int = 30
-    _handshakes: asyncio.Semaphore = field(init=False)
+    jump_handshakes: int = 8
+    _connector: Connector = field(init=False)
 
     def __post_init__(self) -> None:
-        self._handshakes = asyncio.Semaphore(self.handshakes)
+        self._connector = Connector(self.key, self.handshakes, self.jump_handshakes)
 
     def connect(self, host: Reachable) -> "SshSession":
         """A session with a host, connected when it is entered."""
-        return SshSession(host, self.key, self._handshakes)
+        return SshSession(host, self._connector)
 
 
 class SshSession:
     """One SSH connection, one channel at a time."""
 
-    def __init__(self, turn: Reachable, key: Path | None, handshakes: asyncio.Semaphore) -> None:
+    def __init__(self, turn: Reachable, connector: Connector) -> None:
         self._turn = turn
-        self._key = key
-        self._handshakes = handshakes
+        self._connector = connector
         self._connection: asyncssh.SSHClientConnection | None = None
         self._channel = asyncio.Lock()
         self.accepted_key = ""
         """The host key that was accepted though nobody had trusted one (`first_use`)."""
 
     async def __aenter__(self) -> Self:
-        for attempt in range(CONNECT_TRIES):
-            try:
-                async with self._handshakes:
-                    self._connection, self.accepted_key = await connect(self._turn, self._key)
-                return self
-            except ConnectFailed:
-                if attempt == CONNECT_TRIES - 1:
-                    raise
-                await asyncio.sleep(0.5 * 2**attempt)
-        raise AssertionError("unreachable")
+        self._connection, self.accepted_key = await self._connector.connect(self._turn)
+        return self
 
     async def __aexit__(
         self,

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 
-from apollo.balancers.base import Balancer, BalancerTarget, until_drained
+from apollo.balancers.base import Balancer, BalancerTarget
 from apollo.domain.environment import BalancerSpec
 from apollo.domain.manifest import Manifest
 from apollo.domain.status import Outcome
@@ -43,6 +43,7 @@ from apollo.hosts.outcome import (
 )
 from apollo.hosts.root import HostRoot
 from apollo.hosts.script import Caller
+from apollo.hosts.traffic import Traffic
 from apollo.hosts.transfer import bring
 from apollo.ports import Footing, Hosts, HostSession, Manifests, Secrets
 
@@ -89,11 +90,10 @@ class _Attempt:
         self.attempt_ms = attempt_ms
         self.footing = footing
         self.session = session
-        self.balancer = parts.build_balancer(given.balancer) if given.balancer else None
+        self.traffic: Traffic | None = None
         self.secret_values: list[str] = []
         self.pushed_because = ""
         self.printed: dict[str, StepRecord] = {}
-        self.target = BalancerTarget(given.host.name, given.host.location, given.host.variables)
 
     async def run(self) -> TurnRecord:
         """Take the host as far as it goes."""
@@ -171,6 +171,8 @@ class _Attempt:
             if failure is None:
                 answer = await self._settle("verified", answer)
                 return await self._restore(answer, None)
+        elif self.traffic:
+            await self.traffic.quiet(answer)
         failure = failure or self._known_failure(answer)
         return await self._put_back(answer, old, failure)
 
@@ -237,35 +239,35 @@ class _Attempt:
     async def _drain(self, answer: Answer, steps: Sequence[str], old: Side | None = None) -> Answer:
         """Out of the balancer; records are allocated for all steps that may have to be written."""
         self._step("drain")
-        found, offline = answer.balancer or answer.balancer_before or "", None
-        if self.balancer:
-            offline = self.balancer.offline_file
-            if answer.balancer is None and answer.balancer_before is None:
-                found = await self.balancer.find(self.target)
+        traffic, found = self.traffic, answer.balancer or answer.balancer_before
+        if found is None and self.given.was_lost:
+            found = answer.balancer_last
+        if traffic:
+            await traffic.quiet(answer)
+            found = await traffic.find() if found is None else found
         self.footing.drained = True
+        offline = traffic.offline_file if traffic else None
         by_hand = hand_job(self.given, self.new, old, offline) if old else b""
-        answer = await self.root.drain(found, offline, steps, by_hand)
-        if self.balancer and answer.steps.keys().isdisjoint(steps):
-            await self.balancer.drain(self.target)
-            if answer.current:
-                await until_drained(self.balancer, self.target)
+        answer = await self.root.drain(found or "", offline, steps, by_hand)
+        if traffic:
+            traffic.found = answer.balancer or ""
+            if answer.steps.keys().isdisjoint(steps):
+                await traffic.drain(confirmed=answer.current is not None)
         return answer
 
     async def _settle(self, verdict: str, answer: Answer) -> Answer:
         self._step("settle")
-        online = self.balancer.offline_file if self.balancer and verdict != "broken" else None
+        online = self.traffic.offline_file if self.traffic and verdict != "broken" else None
         return await self.root.settle(verdict, self.new.manifest.keep, online)
 
     async def _restore(self, answer: Answer, failure: Failure | None) -> TurnRecord:
-        """Give the host back to the balancer as it was found.
-
-        The command before, which found or journalled the verdict, has also checked the fence.
-        """
+        """Give the host back to the balancer as it was found."""
         self._step("restore")
         if answer.verdict == "broken":
             return broken(self.given, answer, failure, None, has_old=True)
-        if self.balancer:
-            await self.balancer.restore(self.target, answer.balancer or "")
+        if self.traffic:
+            self.traffic.found = answer.balancer or ""
+            await self.traffic.restore()
         if answer.verdict == "verified":
             return updated(self.given, answer)
         return reverted(self.given, answer, failure)
@@ -285,8 +287,8 @@ class _Attempt:
     async def _follow(self, phase: str, answer: Answer) -> Answer:
         while answer.running == phase:
             answer = await self.root.run(phase, None)
-            if self.balancer and phase != "stage":
-                await self.balancer.hold(self.target)
+            if phase != "stage":
+                await self._hold()
         return answer
 
     def _unclear(self, phase: str) -> ContactLost:
@@ -322,9 +324,8 @@ class _Attempt:
 
     async def _hold(self) -> None:
         """Assert the drained state again: a balancer that reloads forgets it."""
-        if self.balancer:
-            await self.root.fence()
-            await self.balancer.hold(self.target)
+        if self.traffic:
+            await self.traffic.hold()
 
     def _failed(
         self, answer: Answer, names: Sequence[str], *, undo: bool = False
@@ -386,7 +387,12 @@ class _Attempt:
             grant_ms=self.given.granted_ms,
             attempt_ms=self.attempt_ms,
         )
-        return HostRoot(self.session, self.given, caller, self._notice)
+        root = HostRoot(self.session, self.given, caller, self._notice)
+        if self.given.balancer:
+            host = self.given.host
+            target = BalancerTarget(host.name, host.location, host.variables)
+            self.traffic = Traffic(self.parts.build_balancer(self.given.balancer), target, root)
+        return root
 
     async def _secrets(self, manifest: Manifest) -> dict[str, str]:
         try:

@@ -29,6 +29,7 @@ START = {
     "2": 'cd "$APOLLO_ROOT"; touch there; while [ ! -e go ]; do sleep 0.1; done; '
     'echo "no database"; exit 3',
 }
+ONLINE = {"drain": {"wait": "0s"}, "file": {"path": "online", "wait": "0s"}}
 BY_HAND = "sh /srv/shop/.apollo/apollo"
 
 
@@ -76,7 +77,7 @@ class Desk:
             host_keys=(self.host.host_key,),
             manifest=await self.store.put_bytes(manifest.canonical()),
             folder=f"20260101T00000{number}Z-{version}",
-            balancer=BalancerSpec.model_validate({"file": {"path": "online", "wait": "0s"}}),
+            balancer=BalancerSpec.model_validate(ONLINE),
         )
 
     async def typed(self, given: TurnInput, line: str) -> str:

@@ -202,18 +202,14 @@ async def test_what_runs_once_ran_on_one_host_each(played: Played) -> None:
 
 
 async def test_what_hooks_print_is_read_live_and_kept_without_secrets(played: Played) -> None:
-    """The control: on the host itself the secret is in the output."""
+    """Also what was read before the host itself took them out, which makes outputs shorter."""
     live = "".join(played.live)
     kept = {name: "".join(each.text for each in found) for name, found in played.outputs.items()}
-    raw = played.fleet.hosts["printing"].inside(
-        "cat /srv/shop/.apollo/journal/*/*/out.start.2 | grep -c hunter2; true"
-    )
 
     assert live.startswith("printing: password is [redacted]\nline 1\nline 2\nline 3\n")
     assert len(played.live) > 1
     assert live.endswith("\ndone\n")
     assert live in kept["printing"]
-    assert int(raw) >= 1
     for name in HOSTS:
         assert f"{name}: password is [redacted]\n" in kept[name], name
         assert SECRET not in kept[name]

@@ -90,7 +90,7 @@ def test_of_very_much_only_the_end_is_read(host: Host) -> None:
 
 def step(output: bytes, *, begin: int = 0, running: bool = True) -> StepRecord:
     status = StepStatus.RUNNING if running else StepStatus.ENDED
-    return StepRecord("start", status, cut=begin, output=output)
+    return StepRecord("start", status, cut=begin, size=len(output), output=output)
 
 
 def test_a_line_without_an_end_waits_for_it() -> None:

@@ -50,8 +50,9 @@ report() {
   last=.apollo/journal/$last_deployment/$last_turn/balancer
   if [ -e "$journal/balancer" ]; then
     read -r found online <"$journal/balancer" && say "balancer $found"
-  elif [ "$status" != serving ] && [ -e "$last" ]; then
-    read -r found online <"$last" && say "balancer-before $found"
+  elif [ -e "$last" ]; then
+    read -r found online <"$last"
+    [ "$status" = serving ] && say "balancer-last $found" || say "balancer-before $found"
   fi
   read_turn || return 0
   say "folder $folder" && say "previous $previous" && say "verdict $verdict"

@@ -60,9 +60,11 @@ trim() { # STEP: whole lines of the last MiB of an output above 16 MiB; the hook
 
 conceal() { # OUTPUT: takes the values of secrets out, which came by standard input and stay there
   [ -n "$hidden" ] && [ -s "$1" ] && decode "$hidden" | grep -qF -f - "$1" || return 0
+  long=$(wc -c <"$1")
   decode "$concealing" | sed -f /proc/self/fd/3 "$1" 3<&0 >"$1.tail" && : >"$1" && cat "$1.tail" >>"$1" ||
     echo 'apollo: no room to take secrets out' >"$1"
   rm -f "$1.tail"
+  echo $((long - $(wc -c <"$1"))) >"$1.shift" # for those who have read it while it was longer
 }
 
 # Signals a process group, and every process that carries a mark: one may have left the group.

@@ -37,20 +37,25 @@ nothing_new() {
 }
 
 measure() { # STEP: how much it has printed, and how much of that was seen
-  out=$journal/out.$1 cut=0 size=0 from=0
+  out=$journal/out.$1 cut=0 size=0 from=0 shift=0
   [ ! -e "$journal/cut.$1" ] || read -r cut <"$journal/cut.$1"
+  [ ! -e "$out.shift" ] || read -r shift <"$out.shift"
   [ ! -e "$out" ] || size=$(wc -c <"$out")
-  total=$((cut + size))
+  total=$((cut + shift + size))
   case $seen in *" $1="*) from=${seen##*" $1="} from=${from%% *} ;; esac
 }
 
 say_rest() { # STEP: what came since, or the last 64 KiB of it
   read_step "$1"
   [ "$state" != new ] || return 0
-  [ "$from" -le "$total" ] || from=$total
-  for least in "$cut" $((total - 65536)); do [ "$from" -ge "$least" ] || from=$least; done
+  skip=$((from + size - total))
+  [ "$skip" -ge 0 ] || skip=0
+  [ "$skip" -le "$size" ] || skip=$size
+  [ $((size - skip)) -le 65536 ] || skip=$((size - 65536))
+  [ "$from$cut$skip" = 000 ] || from=$((total - size + skip))
   text=
-  [ "$total" -le "$from" ] ||
-    text=$(tail -c +$((from - cut + 1)) "$out" | head -c 65536 | base64 -w 0)
-  say "step $1 $state exit=$code start=$began end=$ended n=$n late=$late cut=$from size=0 output=$text"
+  [ "$size" -le "$skip" ] ||
+    text=$(tail -c +$((skip + 1)) "$out" | head -c $((size - skip)) | base64 -w 0)
+  say "step $1 $state exit=$code start=$began end=$ended n=$n late=$late cut=$from" \
+    "size=$((total - from)) output=$text"
 }
