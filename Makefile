@@ -4,7 +4,7 @@ BIN := .venv/bin
 READY := .venv/.ready
 SIDE_BY_SIDE := --numprocesses 2 --dist loadfile
 
-.PHONY: help demo test check format lock schema
+.PHONY: help demo test torture check format lock schema
 
 help: ## Show these commands
 	@grep -E '^[a-z]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 10
@@ -24,6 +24,9 @@ test: $(READY) ## All tests; real parts that are not installed are skipped, unle
 	$(BIN)/python -m pytest $(SIDE_BY_SIDE) tests/workflows tests/replay
 	$(BIN)/python -m pytest $(SIDE_BY_SIDE) tests/e2e tests/chaos --ignore tests/e2e/test_speed.py
 	$(BIN)/python -m pytest tests/e2e/test_speed.py
+
+torture: $(READY) ## Crashes between any two commands of the host script, for long: APOLLO_TORTURE examples
+	APOLLO_TORTURE=$${APOLLO_TORTURE:-600} $(BIN)/python -m pytest -s tests/hosts/test_script_torture.py
 
 check: $(READY) ## Format, lint, types, imports
 	$(BIN)/ruff format --check .

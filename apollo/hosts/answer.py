@@ -98,6 +98,16 @@ class HostState:
 
 
 @dataclass(frozen=True)
+class ByHand:
+    """A turn was put back on the host itself, by a person."""
+
+    at: float
+    who: str
+    before: bool
+    """Not this turn: the one that it found on the host."""
+
+
+@dataclass(frozen=True)
 class Part:
     """The file into which an attempt brings the artifact: its name in the cache, and its size."""
 
@@ -147,6 +157,7 @@ class Answer:
     """The phase of this turn that is at work, or `other`."""
     attached: str | None = None
     """The phase that was already at work when the command arrived."""
+    by_hand: ByHand | None = None
     steps: dict[str, StepRecord] = field(default_factory=dict)
 
     def outcome(self, names: Sequence[str]) -> Outcome:
@@ -234,6 +245,7 @@ def _answer(values: dict[str, list[str]], steps: dict[str, StepRecord]) -> Answe
         balancer_last=text("balancer-last"),
         running=word("running"),
         attached=word("attached"),
+        by_hand=_by_hand(values["by-hand"]) if "by-hand" in values else None,
         steps=steps,
     )
 
@@ -253,6 +265,11 @@ def _step(words: list[str]) -> StepRecord:
         size=int(given["size"]),
         output=_decode(given["output"]),
     )
+
+
+def _by_hand(words: list[str]) -> ByHand:
+    at, who, which = words
+    return ByHand(float(at), who, before=which == "before")
 
 
 def _state(words: list[str]) -> HostState:

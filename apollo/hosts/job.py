@@ -34,7 +34,7 @@ class Hook:
         command = f"exec /bin/sh -c {shlex.quote(self.run)} </dev/null\n"
         return (
             f"hook {self.step} {self.scope} {self.folder} {self.timeout} {self.retries}"
-            f" {self.user or '-'} {_encode(command)}{' ignored' if self.ignored else ''}"
+            f" {self.user or '-'} {encode(command)}{' ignored' if self.ignored else ''}"
         )
 
 
@@ -96,7 +96,7 @@ class Source:
 
     def line(self) -> str:
         """As the host script reads it."""
-        return f"url {_encode(self.url)} {self.size} {self.room}"
+        return f"url {encode(self.url)} {self.size} {self.room}"
 
 
 @dataclass(frozen=True)
@@ -124,18 +124,18 @@ class Job:
 
     def encode(self) -> bytes:
         """The lines for standard input; nothing is done on the host before the last has arrived."""
-        lines = [f"env {scope} {_encode(exports(self._scope(scope)))}" for scope in ("new", "old")]
+        lines = [f"env {scope} {encode(exports(self._scope(scope)))}" for scope in ("new", "old")]
         if known := pieces(self.secrets):
             patterns = "".join(f"{piece}\n" for piece in known)
-            lines.append(f"hide {_encode(patterns)} {_encode(_sed_script(known))}")
+            lines.append(f"hide {encode(patterns)} {encode(_sed_script(known))}")
         if self.manifest:
-            lines.append(f"manifest {_encode(self.manifest)}")
-        lines += [f"file {_encode(f.path)} {f.mode} {_encode(f.content)}" for f in self.files]
-        lines += [f"shared {_encode(path)}" for path in self.shared]
+            lines.append(f"manifest {encode(self.manifest)}")
+        lines += [f"file {encode(f.path)} {f.mode} {encode(f.content)}" for f in self.files]
+        lines += [f"shared {encode(path)}" for path in self.shared]
         if self.source:
             lines.append(self.source.line())
         if self.env_file:
-            lines.append(f"envfile {_encode(self.env_file[0])} {_encode(self.env_file[1])}")
+            lines.append(f"envfile {encode(self.env_file[0])} {encode(self.env_file[1])}")
         lines += [step.line() for step in self.steps]
         return "\n".join([*lines, "end", ""]).encode()
 
@@ -154,6 +154,7 @@ def _sed_script(known: Sequence[str]) -> str:
     return "".join(f"s/{piece}/{REDACTED}/g\n" for piece in escaped)
 
 
-def _encode(value: str | bytes) -> str:
+def encode(value: str | bytes) -> str:
+    """A word that may hold anything."""
     data = value.encode() if isinstance(value, str) else value
     return base64.b64encode(data).decode()

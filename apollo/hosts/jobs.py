@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from apollo.domain import setup
 from apollo.domain.manifest import Manifest
 from apollo.domain.turn import TurnInput
-from apollo.hosts.job import Hook, Job, Kill, ReleaseFile, Scope, Silent, Step, Switch
+from apollo.hosts.job import Hook, Job, Kill, ReleaseFile, Scope, Silent, Step, Switch, encode
 
 SILENCE_TIMEOUT = 60
 """Seconds that the old process has to let go of the health check's port after `stop`."""
@@ -117,6 +117,27 @@ def revert_job(turn: TurnInput, new: Side, old: Side | None, *, started: bool) -
         steps += old.hooks("start", "undo-start", "old")
         steps += old.hooks("validate", "undo-validate", "old")
     return _job(turn, steps, new, old, old.env_file() if old else None)
+
+
+def hand_job(turn: TurnInput, new: Side, old: Side, offline: str | None) -> bytes:
+    """The job of putting back that stays in the host's journal, for a person without Apollo.
+
+    It holds no value of a secret, only the names: who types has to give them. `undo-stop` is left
+    out there when the new release's start has not begun.
+    """
+    bare = revert_job(turn, replace(new, secrets={}), replace(old, secrets={}), started=True)
+    kind = "-" if turn.balancer is None else "haproxy" if turn.balancer.haproxy else "file"
+    lines = [f"hand {turn.label} {encode(offline or '-')} {kind}"]
+    lines += [
+        " ".join(("secrets", scope, *sorted(side.secrets)))
+        for scope, side in (("new", new), ("old", old))
+        if side.secrets
+    ]
+    if new.secrets or old.secrets:
+        lines.append("hide")
+    if not turn.restart:
+        lines.append("only-begun")
+    return "".join(f"{line}\n" for line in lines).encode() + bare.encode()
 
 
 def _switch(turn: TurnInput, step: str, to: Side, away: Side | None) -> list[Step]:

@@ -4,12 +4,13 @@ import json
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
+from datetime import UTC, datetime
 
 from apollo.domain.outputs import FAILED, WELL, StepOutput, pack
 from apollo.domain.status import Outcome
 from apollo.domain.turn import Step, TurnInput, TurnRecord
 from apollo.errors import NothingRuns
-from apollo.hosts.answer import Answer, StepRecord
+from apollo.hosts.answer import Answer, ByHand, StepRecord
 from apollo.hosts.secrets import clean, clean_end
 
 OUTPUT_KEPT = 2000
@@ -164,7 +165,17 @@ def _record(
         output=failure.output if failure else "",
         left=left,
         hint=hint,
+        note=_by_hand(answer.by_hand),
     )
+
+
+def _by_hand(found: ByHand | None) -> str:
+    """What a person did on the host while Apollo was away."""
+    if found is None:
+        return ""
+    when = datetime.fromtimestamp(found.at, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+    which = "the turn before this one was " if found.before else ""
+    return f"{which}put back by hand at {when} by {found.who}"
 
 
 def _release(manifest: bytes | None) -> str | None:

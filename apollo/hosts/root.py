@@ -87,10 +87,13 @@ class HostRoot:
         """Start a phase or attach to it, and follow it for a while."""
         return await self._ask(lambda: script.run(self.caller, phase, job, poll=POLL), phase)
 
-    async def drain(self, found: str, offline: str | None, steps: Sequence[str]) -> Answer:
+    async def drain(
+        self, found: str, offline: str | None, steps: Sequence[str], by_hand: bytes
+    ) -> Answer:
         """Journal what the balancer said, and take the balancer's file away."""
         return await self._ask(
-            lambda: script.drain(self.caller, found, offline=offline, steps=steps), "drain"
+            lambda: script.drain(self.caller, found, offline=offline, steps=steps, by_hand=by_hand),
+            "drain",
         )
 
     async def settle(self, verdict: str, keep: int, online: str | None) -> Answer:

@@ -22,7 +22,7 @@ REVERT_STEPS = ("kill", "undo-stop", "undo-silent", "undo-switch", "undo-start",
 PARTS = (
     *("head", "records", "known", "answer", "fence", "begin", "fetch", "pull"),
     *("turn", "printed", "prune"),
-    *("phases", "runner", "hooks", "steps", "archive", "unpack", "main"),
+    *("phases", "runner", "hooks", "steps", "archive", "unpack", "hand", "putback", "main"),
 )
 """The script's parts, in `remote/`: all but the first and the last only define functions."""
 
@@ -79,7 +79,10 @@ def quote(text: str) -> str:
 
 
 def install(root: str) -> RemoteCommand:
-    """Bring the script to the host, after an answer that said `need_script`."""
+    """Bring the script to the host, after an answer that said `need_script`.
+
+    `<root>/.apollo/apollo` then points to it, for whoever has to put the host back by hand.
+    """
     nonce = secrets.token_hex(8)
     target = f".apollo/bin/{script_name()}"
     text = f"""
@@ -87,10 +90,11 @@ printf '<<<apollo:{nonce}\\n'
 if why=$(umask 022; {{ mkdir -p {shlex.quote(root)} && cd {shlex.quote(root)} && umask 077 &&
   mkdir -p .apollo/bin && cat >{target}.$$ &&
   case $(sha256sum <{target}.$$) in {script_name()[:16]}*) ;; *) echo torn; false ;; esac &&
-  mv -f {target}.$$ {target}; }} 2>&1)
+  mv -f {target}.$$ {target} &&
+  ln -s bin/{script_name()} .apollo/apollo.$$ && mv -fT .apollo/apollo.$$ .apollo/apollo; }} 2>&1)
 then echo 'installed yes'
 else
-  rm -f {shlex.quote(root)}/{target}.$$
+  rm -f {shlex.quote(root)}/{target}.$$ {shlex.quote(root)}/.apollo/apollo.$$
   case $why in *torn) e=DigestMismatch ;; *space*) e=DiskFull ;; *) e=RootNotWritable ;; esac
   echo "error $e $(printf '%s' "$why" | base64 | tr -d '\\n')"
 fi
@@ -161,14 +165,15 @@ def drain(
     *,
     offline: str | None = None,
     steps: Sequence[str] = (*ACTIVATE_STEPS, *REVERT_STEPS),
+    by_hand: bytes = b"",
 ) -> RemoteCommand:
     """Journal the balancer's state as found and make room for every record still to be written.
 
     `offline` names the file balancer's file, which is then taken away. It goes before the balancer
-    is asked to drain.
+    is asked to drain. `by_hand` is the job of putting back without Apollo (`jobs.by_hand`).
     """
     encoded = base64.b64encode(found.encode()).decode() or "-"
-    return _command("drain", caller, [encoded, offline or "-", *steps])
+    return _command("drain", caller, [encoded, offline or "-", *steps], by_hand)
 
 
 def settle(caller: Caller, verdict: str, *, keep: int, online: str | None = None) -> RemoteCommand:

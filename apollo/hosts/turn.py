@@ -22,6 +22,7 @@ from apollo.hosts.jobs import (
     Side,
     activate_job,
     environment,
+    hand_job,
     once_job,
     revert_job,
     stage_job,
@@ -164,7 +165,7 @@ class _Attempt:
         if not answer.reverting:
             job = activate_job(self.given, self.new, await self._running_side(answer) or old)
             back = revert_job(self.given, self.new, old, started=True)
-            answer = await self._drain(answer, (*job.names, *back.names))
+            answer = await self._drain(answer, (*job.names, *back.names), old)
             answer = await self._run("activate", job)
             failure = await self._verify(answer, self.new, "start")
             if failure is None:
@@ -235,7 +236,7 @@ class _Attempt:
 
     # Out of service and back
 
-    async def _drain(self, answer: Answer, steps: Sequence[str]) -> Answer:
+    async def _drain(self, answer: Answer, steps: Sequence[str], old: Side | None = None) -> Answer:
         """Out of the balancer; records are allocated for all steps that may have to be written."""
         self._step("drain")
         traffic, found = self.traffic, answer.balancer or answer.balancer_before
@@ -246,7 +247,8 @@ class _Attempt:
             found = await traffic.find() if found is None else found
         self.footing.drained = True
         offline = traffic.offline_file if traffic else None
-        answer = await self.root.drain(found or "", offline, steps)
+        by_hand = hand_job(self.given, self.new, old, offline) if old else b""
+        answer = await self.root.drain(found or "", offline, steps, by_hand)
         if traffic:
             traffic.found = answer.balancer or ""
             if answer.steps.keys().isdisjoint(steps):

@@ -1,5 +1,6 @@
 """A host for the real script: a folder, and a shell that runs the commands a connection would."""
 
+import fcntl
 import gzip
 import hashlib
 import io
@@ -318,6 +319,16 @@ def eventually(condition: Callable[[], bool]) -> None:
     while not condition():
         assert time.monotonic() < deadline, "it never came"
         time.sleep(0.01)
+
+
+def is_free(path: Path) -> bool:
+    """Whether nobody holds a lock on that file."""
+    with path.open("rb+") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+    return True
 
 
 def command_lines() -> list[tuple[int, list[bytes]]]:

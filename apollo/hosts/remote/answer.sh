@@ -5,6 +5,17 @@ say_manifest() { # KEY FOLDER
   [ ! -s "$file" ] || say "$1 $(base64 -w 0 <"$file")"
 }
 
+say_hand() { # that this turn was put back by hand, or the one that it found on the host
+  last=.apollo/journal/$last_deployment/$last_turn
+  if read_hand "$journal"; then
+    say "by-hand $hand_at $hand_by this"
+  elif [ -e "$journal/hand" ]; then
+    read -r hand_at hand_by <"$journal/hand" && say "by-hand $hand_at $hand_by before"
+  elif [ ! -e "$journal/turn" ] && read_hand "$last"; then
+    say "by-hand $hand_at $hand_by before"
+  fi
+}
+
 say_steps() {
   for file in "$journal"/step.*; do
     name=${file##*/step.} out=$journal/out.${file##*/step.} cut=0 size=0 tail=4096
@@ -35,6 +46,7 @@ report() {
     say "running other"
     alive=no
   fi
+  say_hand
   last=.apollo/journal/$last_deployment/$last_turn/balancer
   if [ -e "$journal/balancer" ]; then
     read -r found online <"$journal/balancer" && say "balancer $found"

@@ -32,6 +32,8 @@ open_turn() { # DIGEST FOLDER ARTIFACT: what is put back is what served last, wh
   is_finished "$2" && [ "$digest_of" != "$1" ] && fail FolderTaken "$2"
   back=$current
   is_finished "$served" && back=$served
-  mkdir -p "$journal" && allocate decision && store "$journal/turn" "turn $2 $1 $3 $back end" ||
-    fail DiskFull
+  mkdir -p "$journal" && allocate decision || fail DiskFull
+  ! read_hand ".apollo/journal/$last_deployment/$last_turn" ||
+    store "$journal/hand" "$hand_at $hand_by" || fail DiskFull
+  store "$journal/turn" "turn $2 $1 $3 $back end" || fail DiskFull
 }

@@ -23,15 +23,13 @@ pass_fence() {
 }
 
 read_fence() {
-  line=
-  [ ! -e .apollo/fence ] || read -r line <.apollo/fence
-  whole "$line" fence || line='fence 0 0 0 -'
+  read_twice .apollo/fence fence 'fence 0 0 0 -'
   set -- $line
   held_grant=$2 held_turn=$3 held_attempt=$4 held_by=$5
 }
 
 raise_fence() {
-  [ "$difference" -eq 0 ] || record .apollo/fence 0 "fence $grant $turn $attempt $deployment" ||
+  [ "$difference" -eq 0 ] || record_twice .apollo/fence "fence $grant $turn $attempt $deployment" ||
     fail DiskFull
 }
 

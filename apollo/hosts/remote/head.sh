@@ -13,7 +13,7 @@ export LC_ALL=C
 ifs=$IFS
 nl='
 '
-journal= deployment=- turn=- job= attached= started=
+journal= deployment=- turn=- job= attached= started= self=$0
 
 say() { printf '%s\n' "$*"; }
 decode() { printf '%s' "$1" | base64 -d; }

@@ -15,9 +15,7 @@ read_current() { # the name of the release that `current` points to
 }
 
 read_state() {
-  line=
-  [ ! -e .apollo/state ] || read -r line <.apollo/state
-  whole "$line" state || line='state none - - - - 0'
+  read_twice .apollo/state state 'state none - - - - 0'
   set -- $line
   status=$2 served=$3 served_digest=$4 last_deployment=$5 last_turn=$6 since=$7
 }
@@ -51,6 +49,14 @@ read_turn() { # what this turn brings, what it puts back, what was decided
   whole "$two" verdict || return 0
   set -- $two
   verdict=$2
+}
+
+read_hand() { # JOURNAL: when and by whom that turn was put back by hand
+  hand_at= hand_by= one= two=
+  [ ! -e "$1/decision" ] || { read -r one; read -r two; } <"$1/decision"
+  ! whole "$one" revert || { set -- $one; [ $# -ne 4 ] || hand_at=$2 hand_by=$3; }
+  ! whole "$two" verdict || { set -- $two; [ $# -ne 5 ] || hand_at=$3 hand_by=$4; }
+  [ -n "$hand_by" ]
 }
 
 read_lock() { # whose runner has the work lock, or had it last

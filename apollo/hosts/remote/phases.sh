@@ -55,7 +55,7 @@ start_runner() { # the runner inherits the lock, so there is no moment without i
   exec 9<>.apollo/lock
   flock -w 5 9 || fail HostBusy "$lock_deployment/$lock_turn $lock_phase"
   printf '%-511s\n' "lock $deployment $turn $1 end" 1<>.apollo/lock
-  printf '%s\n' "$job" | setsid setsid $shell "$0" runner "$nonce" "$shell" "$root" "$deployment" \
+  printf '%s\n' "$job" | setsid setsid $shell "$self" runner "$nonce" "$shell" "$root" "$deployment" \
     "$turn" "$1" "$lock_deployment/$lock_turn" >>"$journal/runner.log" 2>&1 8>&-
   exec 9>&-
   started=yes alive=yes

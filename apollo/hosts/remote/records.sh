@@ -6,6 +6,17 @@ record() { # FILE SLOT [TEXT]
   printf '%-511s\n' "${3:+$3 end}" | dd of="$1" bs=512 seek="$2" conv=notrunc,fsync 2>/dev/null
 }
 
+record_twice() { # FILE TEXT: the second line first, so that one of both is whole at any moment
+  record "$1" 1 "$2" && record "$1" 0 "$2"
+}
+
+read_twice() { # FILE KEYWORD DEFAULT: the first of its lines that is whole, in `line`
+  line= two=
+  [ ! -e "$1" ] || { read -r line; read -r two; } <"$1"
+  whole "$line" "$2" || line=$two
+  whole "$line" "$2" || line=$3
+}
+
 store() { # FILE TEXT: for what is written once: there whole, or not there
   printf '%s\n' "$2" 2>/dev/null >"$1.new" && sync "$1.new" && mv -f "$1.new" "$1"
 }

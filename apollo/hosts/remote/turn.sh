@@ -12,15 +12,18 @@ run() { # PHASE POLL; the job on standard input, or nothing: then it only follow
   drive "$1"
 }
 
-drain() { # FOUND FILE|- STEP…: from here on a full disk must not keep anything from being written
+drain() { # FOUND FILE|- STEP…; the job of putting back by hand on standard input, or nothing: from here on a full disk must not keep anything from being written
   refuse_others
   read_turn || fail NoTurn
   [ "$verdict" = - ] || fail Settled "$verdict"
+  [ -z "$job" ] || whole_job || fail TornInput
   found=$1 file=$2
   shift 2
   records=decision
   for name in "$@"; do records="$records step.$name"; done
   allocate $records || fail DiskFull
+  [ -z "$job" ] || [ -e "$journal/put-back" ] || (umask 077 && store "$journal/put-back" "$job") ||
+    fail DiskFull
   read_state
   if [ ! -e "$journal/balancer" ]; then
     find_online
@@ -59,18 +62,22 @@ settle() { # VERDICT KEEP FILE|-
   if [ "$1" = broken ]; then
     set_state broken "$served" "$served_digest"
   else
-    online=no
-    [ ! -e "$journal/balancer" ] || read -r _ online <"$journal/balancer"
-    [ "$3" = - ] || [ "$online" = no ] || : >"$3" || fail DiskFull
-    is_finished "$current" || :
-    set_state serving "$current" "$digest_of"
+    serve_again "$3"
   fi
   prune "$2"
 }
 
+serve_again() { # FILE|-: the balancer's file is there again if the turn found it there
+  online=no
+  [ ! -e "$journal/balancer" ] || read -r _ online <"$journal/balancer"
+  [ "$1" = - ] || [ "$online" = no ] || : >"$1" || fail DiskFull
+  is_finished "$current" || :
+  set_state serving "$current" "$digest_of"
+}
+
 set_state() { # STATUS FOLDER DIGEST: the release that served last, and the turn that last touched the host
   clock
-  record .apollo/state 0 "state $1 $2 $3 $deployment $turn $at" || fail DiskFull
+  record_twice .apollo/state "state $1 $2 $3 $deployment $turn $at" || fail DiskFull
 }
 
 fence() { :; }
