@@ -164,16 +164,7 @@ class DeploymentActivities:
     async def load_batch(self, load: BatchLoad) -> BatchHosts:
         """The hosts of a batch that have not ended, if the lease is still the deployment's."""
         stored = await self.catalog.deployments.by_uuid(load.deployment)
-        lease = await self.catalog.leases.holder(stored.application, stored.environment)
-        if not lease or (lease.workflow_id, lease.granted_ms) != (
-            load.workflow_id,
-            load.granted_ms,
-        ):
-            raise ApplicationError(
-                f"{stored.label} has lost its lease to {lease.workflow_id if lease else 'nobody'}",
-                type="LeaseLost",
-                non_retryable=True,
-            )
+        await check_lease(self.catalog, stored, load.workflow_id, load.granted_ms)
         place = stored.application, stored.environment
         applied = await self.catalog.environments.get(*place, stored.revision)
         states: dict[str, HostState] = dict(await self.catalog.hosts.states(*place))
@@ -192,11 +183,12 @@ class DeploymentActivities:
             application=stored.application,
             environment=stored.environment,
             release=stored.release,
-            folder=f"{stored.opened_at:%Y%m%dT%H%M%SZ}-{stored.release}",
+            folder=folder_of(stored),
             first_use=applied.environment.first_use,
             balancer=applied.environment.balancer,
             redeploy=bool(stored.request.get("redeploy")),
             restart=stored.kind == "restart",
+            stop=stored.request.get("stop", "running"),
         )
 
     async def _skip(
@@ -322,6 +314,7 @@ class DeploymentActivities:
             words.append(("approve", request.approved, "approved before it started"))
         if request.overrides:
             words.append(("override", request.by, request.override))
+        others = {"stop": request.stop} if request.stop != "running" else {}
         for action, by, reason in words:
             await self.catalog.audit.add(
                 action,
@@ -330,6 +323,7 @@ class DeploymentActivities:
                 environment=request.environment,
                 deployment=stored.uuid,
                 reason=reason,
+                detail=others if action == request.kind else {},
                 control=action if action == request.kind else f"{action} at the start",
             )
 
@@ -351,6 +345,24 @@ class DeploymentActivities:
                 request=request.model_dump(mode="json"),
             )
         )
+
+
+async def check_lease(
+    catalog: "Catalog", stored: StoredDeployment, workflow_id: str, granted_ms: int
+) -> None:
+    """Return when the deployment still has the lease that it was granted then."""
+    lease = await catalog.leases.holder(stored.application, stored.environment)
+    if not lease or (lease.workflow_id, lease.granted_ms) != (workflow_id, granted_ms):
+        raise ApplicationError(
+            f"{stored.label} has lost its lease to {lease.workflow_id if lease else 'nobody'}",
+            type="LeaseLost",
+            non_retryable=True,
+        )
+
+
+def folder_of(stored: StoredDeployment) -> str:
+    """The release's folder on hosts that do not have it yet."""
+    return f"{stored.opened_at:%Y%m%dT%H%M%SZ}-{stored.release}"
 
 
 def _opened(
@@ -388,6 +400,7 @@ def _opened(
         one_location=strategy.spread == "one_location_at_a_time",
         turn_limit=max(limits, default=timedelta(hours=1)),
         takeover=takeover,
+        once=prepared.once,
         notify=_asked(prepared.environment),
     )
 
@@ -421,7 +434,7 @@ def _turns(
         turns.append(
             HostTurn(
                 host=host,
-                host_keys=_keys(host, keys),
+                host_keys=keys_of(host, keys),
                 manifest=row.manifest,
                 running=row.previous_manifest if row.phase == "forward" else state.manifest,
                 previous_release=row.previous_release or "",
@@ -437,7 +450,8 @@ def _turns(
     return tuple(sorted(turns, key=lambda turn: (turn.group, turn.host.name not in fallen)))
 
 
-def _keys(host: Host, keys: dict[str, list[str]]) -> tuple[str, ...]:
+def keys_of(host: Host, keys: dict[str, list[str]]) -> tuple[str, ...]:
+    """The keys that a host may show."""
     return (*((host.host_key,) if host.host_key else ()), *keys.get(host.name, ()))
 
 

@@ -37,7 +37,20 @@ class HostActivities:
                 the error's name and its detail the TurnRecord.
         """
         info = activity.info()
-        footing = _inherited(info.heartbeat_details, info.attempt)
+        return await self._attempt(given, _inherited(info.heartbeat_details, info.attempt))
+
+    @activity.defn
+    async def once(self, given: TurnInput) -> TurnRecord:
+        """Run a hook that runs once per deployment; nothing else changes on the host.
+
+        Raises:
+            ApplicationError: It failed; or the host is unreachable, and then it is certain that
+                the hook did not begin; or it is lost, and then nobody knows.
+        """
+        return await self._attempt(given, Footing(drained=activity.info().attempt > 1))
+
+    async def _attempt(self, given: TurnInput, footing: Footing) -> TurnRecord:
+        info = activity.info()
         attempt_ms = int(info.current_attempt_scheduled_time.timestamp() * 1000)
         log = _LOG.bind(deployment=given.label, host=given.host.name, wave=given.wave)
         log.info("turn begins", phase=given.phase, turn=given.turn, attempt=info.attempt)

@@ -10,6 +10,7 @@ from apollo.domain.deployment import DeploymentRequest
 from apollo.domain.environment import Environment
 from apollo.domain.fleet import select
 from apollo.domain.manifest import Manifest, build_manifest
+from apollo.domain.once import OnceOutline, outlines
 from apollo.domain.plan import HostState, Plan, make_plan, marks
 from apollo.domain.release import Release
 from apollo.domain.setup import Setup
@@ -33,6 +34,7 @@ class Prepared:
     digests: dict[str, str]
     plan: Plan
     restart: bool = False
+    once: tuple[OnceOutline, ...] = ()
     setups: tuple[Setup, ...] = ()
     """Of a restart: how what runs is set up."""
 
@@ -74,6 +76,7 @@ async def prepare(
             limit=hosts if request.only else limited(environment, request.limit, states, digests),
             redeploy=request.redeploy,
         )
+        once = _once(request, stored.release, environment, plan)
     except ValueError as error:
         raise Refused(f"{environment.label}: {error}", hint="mend it and apply again") from error
     if not plan.hosts:
@@ -87,7 +90,17 @@ async def prepare(
         manifests=manifests,
         digests=digests,
         plan=plan,
+        once=once,
     )
+
+
+def _once(
+    request: DeploymentRequest, release: Release, environment: Environment, plan: Plan
+) -> tuple[OnceOutline, ...]:
+    """What runs once: only where a release is deployed, not where hosts are merely synced."""
+    if request.kind != "deploy" or not plan.hosts:
+        return ()
+    return outlines(release.setup, environment.fleet, [host.host for host in plan.hosts])
 
 
 def _version(request: DeploymentRequest, current: str | None) -> str:

@@ -17,6 +17,7 @@ from apollo import names
 from apollo.activities.deployments import DeploymentActivities
 from apollo.activities.hosts import HostActivities
 from apollo.activities.notifications import NotificationActivities
+from apollo.activities.once import OnceActivities
 from apollo.activities.promotions import PromotionActivities
 from apollo.activities.sync import LookActivities, SyncActivities
 from apollo.balancers import build_balancer
@@ -72,7 +73,13 @@ async def running(
             notifications = NotificationActivities(
                 catalog, _secrets(settings), partial(temporal_link, settings), post
             )
-            offered = (control, promotions, SyncActivities(catalog, client), notifications)
+            offered = (
+                control,
+                OnceActivities(catalog),
+                promotions,
+                SyncActivities(catalog, client),
+                notifications,
+            )
             await stack.enter_async_context(_control_worker(client, settings, *offered))
         if role in ("hosts", "all"):
             runner = _runner(settings)

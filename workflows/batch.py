@@ -24,7 +24,7 @@ with workflow.unsafe.imports_passed_through():
         RecordInput,
     )
     from apollo.domain.status import Outcome
-    from apollo.domain.turn import TurnRecord
+    from apollo.domain.turn import TurnInput, TurnRecord
     from apollo.workflows.inputs import first_only, one_input
     from apollo.workflows.options import quick, turn_options
 
@@ -156,7 +156,7 @@ def _ended(task: asyncio.Task[None]) -> bool:
     return False
 
 
-def failed_turn(turn: HostTurn, error: ActivityError) -> TurnRecord:
+def failed_turn(turn: HostTurn | TurnInput, error: ActivityError) -> TurnRecord:
     """What a failed activity says of its host.
 
     The activity's own failure carries the record. Without one, contact was lost for longer than

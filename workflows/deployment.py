@@ -20,6 +20,7 @@ with workflow.unsafe.imports_passed_through():
     from apollo.activities.deployments import DeploymentActivities
     from apollo.domain.capacity import Allowance
     from apollo.domain.deployment import Control, DeploymentRequest
+    from apollo.domain.once import OnceLoad, When
     from apollo.domain.rollout import (
         BatchInput,
         BatchLoad,
@@ -39,6 +40,7 @@ with workflow.unsafe.imports_passed_through():
     from apollo.workflows.controlled import Controlled
     from apollo.workflows.inputs import one_input
     from apollo.workflows.look import look_first
+    from apollo.workflows.once import Once
     from apollo.workflows.options import quick, waiting
     from apollo.workflows.windows import Watch
 
@@ -68,6 +70,8 @@ class Deployment(Controlled):
         self._unreachable_accepted = 0
         self._watch: Watch | None = None
         self._drift: Drift | None = None
+        self._untouched = False
+        self._remark = ""
 
     @workflow.run
     async def run(self, request: DeploymentRequest = DeploymentRequest()) -> DeploymentResult:
@@ -93,7 +97,9 @@ class Deployment(Controlled):
         ending, detail = await _until_end(self._forward())
         if self._watch:
             self._watch.end()
-        if ending == "failed" and self.opened.on_failure == "halt":
+        if self._untouched:
+            pass  # there is nothing to take back
+        elif ending == "failed" and self.opened.on_failure == "halt":
             ending = "halted"
         elif ending in ("failed", "rolled_back"):
             ending, back = await _until_end(self._back(detail))
@@ -104,7 +110,7 @@ class Deployment(Controlled):
                 deployment=self.opened.deployment,
                 workflow_id=workflow.info().workflow_id,
                 ending=ending,
-                detail=self._with_those_left(detail),
+                detail=self._with_those_left(detail or self._remark),
             ),
             **quick(ending),
         )
@@ -164,6 +170,7 @@ class Deployment(Controlled):
         if self.opened.windows:
             await self._enter_windows()
         await self._take_lease()
+        await self._once("before")
         for wave in self.opened.waves:
             if wave.approval:
                 await self._pass_gate(f"wave {wave.number}")
@@ -171,7 +178,40 @@ class Deployment(Controlled):
             for batch in range(1, wave.batches + 1):
                 await self._run_batch("forward", wave.number, batch, self._allowance)
             await self._bake(wave)
+        await self._once("after")
         return "done"
+
+    async def _once(self, when: When) -> None:
+        """Run what runs once.
+
+        Before the first turn its failure ends the deployment; after the last it is told, for the
+        hosts run the release.
+        """
+        outline = next((each for each in self.opened.once if each.when == when), None)
+        if outline is None:
+            return
+        load = OnceLoad(
+            deployment=self.opened.deployment,
+            workflow_id=workflow.info().workflow_id,
+            granted_ms=self._granted_ms,
+            when=when,
+        )
+        once, controls = Once(outline, load, self.opened.takeover), self.controls
+        controls.base = DeploymentState.RUNNING
+        while True:
+            await workflow.wait_condition(lambda: not controls.held or controls.stop is not None)
+            self._raise_if_stopped()
+            ran = await once.run()
+            self._raise_if_stopped()
+            if ran == "well":
+                return
+            if when == "after":
+                self._remark = once.detail
+                return
+            if ran == "failed":
+                self._untouched = True
+                raise Ended("failed", once.detail)
+            controls.pause_itself(once.detail)
 
     async def _back(self, why: str) -> Ending:
         self.controls.base = DeploymentState.ROLLING_BACK

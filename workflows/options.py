@@ -62,6 +62,23 @@ def looking(page: Page) -> ActivityConfig:
     )
 
 
+def once_options(
+    turn: TurnInput, own_workers: bool, limit: timedelta, takeover: timedelta
+) -> ActivityConfig:
+    """A hook that runs once, on one host: as a turn is called."""
+    location = turn.host.location
+    return ActivityConfig(
+        summary=f"{turn.once.step if turn.once else ''} on {turn.host.name}",
+        task_queue=f"{names.HOSTS_QUEUE}-{location}" if own_workers else names.HOSTS_QUEUE,
+        schedule_to_close_timeout=limit,
+        heartbeat_timeout=takeover,
+        retry_policy=RetryPolicy(
+            initial_interval=timedelta(seconds=1), maximum_interval=timedelta(seconds=15)
+        ),
+        cancellation_type=ActivityCancellationType.ABANDON,
+    )
+
+
 def turn_options(turn: TurnInput, own_workers: bool, batch: BatchInput) -> ActivityConfig:
     """A host's turn: attempts without number within its limit; a lost worker's is taken over."""
     location = turn.host.location

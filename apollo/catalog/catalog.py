@@ -16,6 +16,7 @@ from apollo.catalog.hosts import Hosts
 from apollo.catalog.keys import HostKeys
 from apollo.catalog.leases import Leases
 from apollo.catalog.migration import upgrade
+from apollo.catalog.outputs import Outputs
 from apollo.catalog.plans import Plans
 from apollo.catalog.promotions import Promotions
 from apollo.catalog.releases import Releases
@@ -37,6 +38,7 @@ class Catalog:
         self.deployments = Deployments(database)
         self.plans = Plans(database)
         self.turns = Turns(database)
+        self.outputs = Outputs(database)
         self.hosts = Hosts(database)
         self.keys = HostKeys(database)
         self.adoptions = Adoptions(database)

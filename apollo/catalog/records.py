@@ -159,6 +159,20 @@ class HostRow(PlannedHost):
         return self.turns + 1
 
 
+class StoredOutput(Wire):
+    """What a step of a host's turn has printed: the end of it."""
+
+    deployment: str
+    host: str
+    turn: int
+    step: str
+    exit: int | None = None
+    seconds: float | None = None
+    text: str = ""
+    cut: int = 0
+    """How many bytes came before this text, and were not kept."""
+
+
 class HostEnd(Wire):
     """How a host came out of a deployment, both phases taken together."""
 

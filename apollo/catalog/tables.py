@@ -9,6 +9,7 @@ from sqlalchemy import (
     Column,
     DateTime,
     Dialect,
+    Float,
     ForeignKey,
     ForeignKeyConstraint,
     Index,
@@ -179,6 +180,20 @@ deployment_hosts = Table(
     Column("ended_at", UtcDateTime),
     Index(None, "deployment", "phase", "wave", "batch", "order"),
     Index(None, "host", "deployment"),
+)
+
+outputs = Table(
+    "outputs",
+    metadata,
+    Column("deployment", ForeignKey("deployments.uuid"), primary_key=True),
+    Column("host", String(253), primary_key=True),
+    Column("turn", Integer, primary_key=True),
+    Column("step", String(100), primary_key=True),
+    Column("place", Integer, nullable=False),
+    Column("exit", Integer),
+    Column("seconds", Float),
+    Column("text", Words, nullable=False),
+    Column("cut", BigInteger, nullable=False),
 )
 
 host_state = Table(

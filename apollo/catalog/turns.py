@@ -13,6 +13,7 @@ from apollo.catalog.changes import after_turn
 from apollo.catalog.deployments import locked_deployment
 from apollo.catalog.engine import Database, chunks
 from apollo.catalog.hosts import Place, Row, change_states, state_of
+from apollo.catalog.outputs import write_outputs
 from apollo.catalog.plans import rows_of
 from apollo.catalog.records import HostEnd, LastGood, final_outcome
 from apollo.domain.rollout import Phase
@@ -57,6 +58,7 @@ class Turns:
                 return 0
             await self._write(connection, deployment, phase, news)
             await self._learn(connection, head, phase, news)
+            await write_outputs(connection, deployment, news)
             had = [record.host for record in news if record.outcome not in _NOT_ON_THE_HOST]
             await end_adoptions(connection, head["application"], head["environment"], had)
         return len(news)
@@ -162,7 +164,7 @@ class Turns:
                     "new_error": record.error,
                     "new_message": record.message,
                     "new_attached": list(record.attached),
-                    "new_record": record.model_dump(mode="json"),
+                    "new_record": record.model_dump(mode="json", exclude={"outputs"}),
                     "new_began": record.began_at,
                 }
                 for record in news

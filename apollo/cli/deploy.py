@@ -20,6 +20,7 @@ from apollo.cli.render.terminal import on_terminal, show_json, talk
 from apollo.cli.session import connected
 from apollo.client import Apollo, DeploymentHandle
 from apollo.domain.pipeline import of_working_tree
+from apollo.domain.turn import Stop
 from apollo.errors import Refused
 from apollo.files.mistakes import one_line
 from apollo.files.project import Project
@@ -34,6 +35,13 @@ IfBusy = Annotated[
 Override = Annotated[
     str | None,
     Parameter(help="Why it keeps to no window and waits for no approval; for the audit."),
+]
+StopBy = Annotated[
+    Stop,
+    Parameter(
+        help="Whose stop hook is used; `ignore`: the running release's, which may fail.",
+        show_default=True,
+    ),
 ]
 Detach = Annotated[bool, Parameter(help="Start it and leave.")]
 Apply = Annotated[bool, Parameter(name="--apply", help="Apply the files here first.")]
@@ -60,6 +68,7 @@ async def deploy(
     limit: Limit = None,
     redeploy: Redeploy = False,
     override: Override = None,
+    stop: StopBy = "running",
     if_busy: IfBusy = "refuse",
     reason: Reason = "",
     detach: Detach = False,
@@ -83,6 +92,7 @@ async def deploy(
             limit=limit,
             redeploy=redeploy,
             override=wish.override,
+            stop=stop,
             if_busy=if_busy,
             reason=reason,
         )

@@ -27,17 +27,18 @@ async def show(env: Env, /, *, host: OneHost = "", all_: All = False, json: Json
     async with connected() as apollo:
         handle = await apollo.deployment(place.application, place.environment, place.number)
         status, said = await handle.status(), await handle.audit()
+        once = await handle.once()
     if status is None:
         raise NotFound(f"{place.label} has no such deployment")
     if host:
         status = _only(status, host)
     if json:
-        show_json(story_json(status, said))
+        show_json(story_json(status, said, once))
         return 0
     if host:
         print_data(render_host(status))
         return 0
-    print_data(render_deployment(status, said, everything=all_))
+    print_data(render_deployment(status, said, once, everything=all_))
     _advise(status, place, temporal_link(apollo.settings, handle.workflow_id))
     return 0
 

@@ -10,7 +10,7 @@ from datetime import timedelta
 from temporalio.client import WorkflowFailureError
 from temporalio.service import RPCError, RPCStatusCode
 
-from apollo.catalog.records import AuditEntry, HostRow, StoredDeployment
+from apollo.catalog.records import AuditEntry, HostRow, StoredDeployment, StoredOutput
 from apollo.client.connection import Connection
 from apollo.client.talk import result_of, say
 from apollo.domain.deployment import Control, PaceControl
@@ -87,6 +87,12 @@ class DeploymentHandle:
         catalog = self.apollo.catalog
         stored = await catalog.deployments.by_workflow(self.workflow_id)
         return await catalog.audit.list(deployment=stored.uuid, limit=_TOLD) if stored else []
+
+    async def once(self) -> list[StoredOutput]:
+        """What ran once in it: where, how it ended, what it printed."""
+        catalog = self.apollo.catalog
+        stored = await catalog.deployments.by_workflow(self.workflow_id)
+        return await catalog.outputs.once(stored.uuid) if stored else []
 
     async def watch(self) -> AsyncIterator[Status]:
         """Every change of the status until the deployment has ended.

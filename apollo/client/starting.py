@@ -16,6 +16,7 @@ from apollo.client.talk import result_of
 from apollo.domain.deployment import DeploymentRequest
 from apollo.domain.promotion import PromotionRequest
 from apollo.domain.sync import Drift, LookRequest
+from apollo.domain.turn import Stop
 from apollo.errors import Unavailable
 from apollo.workflows.deployment import Deployment
 from apollo.workflows.look import Look
@@ -39,11 +40,15 @@ class Starting(Connection):
         limit: str | None = None,
         redeploy: bool = False,
         override: str = "",
+        stop: Stop = "running",
         if_busy: IfBusy = "refuse",
         reason: str = "",
         request: str | None = None,
     ) -> DeploymentHandle:
         """Start a deployment; `override` says why it keeps to no window and waits for no approval.
+
+        `stop` says whose stop hook is used: that of the release that runs, of the `new` one, or
+        `ignore`: that of the one that runs, which may fail.
 
         Raises:
             Refused: The request was used by another deployment.
@@ -56,6 +61,7 @@ class Starting(Connection):
             limit=limit,
             redeploy=redeploy,
             override=override,
+            stop=stop,
             if_busy=if_busy,
             by=self.settings.who,
             reason=reason,

@@ -5,6 +5,7 @@ from typing import Literal
 from pydantic import Field
 
 from apollo.domain.base import Wire
+from apollo.domain.turn import Stop
 
 
 class DeploymentRequest(Wire):
@@ -27,6 +28,9 @@ class DeploymentRequest(Wire):
     """Why windows and approvals are opened for this deployment; empty: they are not."""
     approved: str = ""
     """Who approved it before it started, in a promotion: its first gate is then open."""
+    stop: Stop = "running"
+    """Whose `stop` hook is used: the running release's, the new one's, or the running one's, which
+    may then fail."""
     if_busy: Literal["refuse", "wait", "supersede"] = "refuse"
     by: str = ""
     reason: str = ""
@@ -51,6 +55,8 @@ class DeploymentRequest(Wire):
             return "a sync brings the current release and a restart brings none: ask for one"
         if self.kind != "deploy" and self.release not in (None, "", "current"):
             return f"a {self.kind} brings no other release: leave {self.release!r} out"
+        if self.kind != "deploy" and self.stop != "running":
+            return f"a {self.kind} stops what runs by its own hook: leave stop {self.stop!r} out"
         return None
 
 

@@ -8,8 +8,9 @@ from apollo.domain.capacity import Allowance
 from apollo.domain.deployment import DeploymentRequest
 from apollo.domain.environment import BalancerSpec
 from apollo.domain.fleet import Host
+from apollo.domain.once import OnceOutline
 from apollo.domain.status import DeploymentState
-from apollo.domain.turn import TurnInput, TurnRecord
+from apollo.domain.turn import Stop, TurnInput, TurnRecord
 
 Phase = Literal["forward", "rollback"]
 Ending = Literal[
@@ -65,6 +66,8 @@ class Opened(Wire):
     """How long one turn may take at the most, over all its attempts."""
     takeover: Duration = timedelta(seconds=10)
     """After which silence another worker takes a turn over."""
+    once: tuple[OnceOutline, ...] = ()
+    """What runs once, before the first turn and after the last."""
     notify: dict[str, tuple[int, ...]] = {}
     """State → which of the environment's webhooks are told of it."""
 
@@ -153,6 +156,7 @@ class BatchHosts(Wire):
     balancer: BalancerSpec | None = None
     redeploy: bool = False
     restart: bool = False
+    stop: Stop = "running"
 
     def turn(self, load: BatchLoad, host: HostTurn) -> TurnInput:
         """The input of one host's turn."""
@@ -177,6 +181,7 @@ class BatchHosts(Wire):
             redeploy=self.redeploy,
             restart=self.restart,
             running=host.running,
+            stop=self.stop if load.phase == "forward" else "running",
             adopt=host.adopt,
         )
 

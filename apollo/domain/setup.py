@@ -3,7 +3,14 @@
 from datetime import timedelta
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, GetJsonSchemaHandler, PlainSerializer, model_validator
+from pydantic import (
+    BeforeValidator,
+    Field,
+    GetJsonSchemaHandler,
+    PlainSerializer,
+    field_validator,
+    model_validator,
+)
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema
 
@@ -79,6 +86,31 @@ class Hooks(FileModel):
         return tuple(hook.with_timeout(step) for hook in hooks or ())
 
 
+class OnceHook(Hook):
+    """A hook that runs on one host of a deployment: the first that `on` matches."""
+
+    on: str | None = Field(default=None, min_length=1)
+
+    @field_validator("on")
+    @classmethod
+    def _no_marks(cls, value: str | None) -> str | None:
+        if value and "@" in value:
+            raise ValueError("expected hosts by label, location or name")
+        return value
+
+
+OnceHookOf = Annotated[OnceHook, BeforeValidator(_hook)]
+
+
+class Once(FileModel):
+    """Hooks that run once per deployment, in the new release's folder."""
+
+    before: OnceHookOf | None = None
+    """Nothing has been drained yet."""
+    after: OnceHookOf | None = None
+    """Every wave has ended."""
+
+
 class HttpCheck(FileModel):
     """An HTTP request that must answer with `status`; `{NAME}` is replaced by variables."""
 
@@ -131,6 +163,7 @@ class Setup(FileModel):
     secrets: tuple[VariableName, ...] = ()
     hooks: Hooks = Hooks()
     health: Health | None = None
+    once: Once | None = None
     roles: dict[str, Role] = {}
 
     def for_role(self, role: str | None) -> "Setup":

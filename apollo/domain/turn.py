@@ -7,11 +7,22 @@ from apollo.domain.base import Wire
 from apollo.domain.environment import BalancerSpec
 from apollo.domain.fleet import Host
 from apollo.domain.manifest import Manifest
-from apollo.domain.setup import HOOKS, Setup
+from apollo.domain.setup import HOOKS, Hook, Setup
 from apollo.domain.status import Outcome
 
 CONTACT_MARGIN = timedelta(minutes=30)
 """How long a turn goes on asking for a lost host, beyond what its steps need."""
+
+
+Stop = Literal["running", "new", "ignore"]
+
+
+class OnceStep(Wire):
+    """A hook that runs once per deployment, instead of a turn."""
+
+    step: str
+    """`once.before` or `once.after`."""
+    hook: Hook
 
 
 class TurnInput(Wire):
@@ -46,6 +57,10 @@ class TurnInput(Wire):
     restart: bool = False
     """Stop and start what the host runs, as found there; `manifest` only tells its root."""
 
+    stop: Stop = "running"
+    """Whose `stop` hook is used, and whether it may fail."""
+    once: OnceStep | None = None
+    """Only run this, in the new release's folder; the host goes on serving what it serves."""
     adopt: bool = False
     """Take the root over when it belongs to somebody else."""
 
@@ -91,6 +106,8 @@ class TurnRecord(Wire):
     hint: str = ""
     output: str = ""
     """The end of the failed step's output, without secrets."""
+    outputs: str = ""
+    """What all steps have printed, packed: see `apollo.domain.outputs`."""
     note: str = ""
 
 
@@ -102,6 +119,14 @@ def skipped(host: str, turn: int) -> TurnRecord:
         outcome=Outcome.SKIPPED,
         note="the inventory has it no more",
         left="nothing was changed by this deployment",
+    )
+
+
+def longest_once(manifest: Manifest | Setup, hook: Hook) -> timedelta:
+    """How long one host may take for a hook that runs once: it is staged there first."""
+    hooks = (*manifest.hooks.of("install"), hook.with_timeout("once"))
+    return CONTACT_MARGIN + sum(
+        ((each.timeout or timedelta(0)) * (each.retries + 1) for each in hooks), timedelta(0)
     )
 
 

@@ -51,6 +51,7 @@ def check_fleets(draft: Draft) -> None:
     for environment, sketch, chosen in draft.fleets():
         draft.mistakes += _canaries(environment.part, sketch, chosen)
         draft.warnings += _order(environment.part, chosen)
+        draft.mistakes += _once(draft.top, environment.name, chosen)
     draft.warnings += _roles(draft)
 
 
@@ -161,6 +162,22 @@ def _canaries(part: Part, sketch: Sketch, chosen: list[Host]) -> Iterator[Mistak
                 expected="hosts of this environment",
                 found=f"{describe(wave['of'])}, which names only hosts that `select` leaves out",
                 hint=f"Name hosts that {show((*part.base, 'fleet', 'select'))} picks.",
+            )
+
+
+def _once(top: Part, environment: str, chosen: list[Host]) -> Iterator[Mistake]:
+    for when in ("before", "after"):
+        path = ("setup", "once", when, "on")
+        expression = top.get(*path)
+        if not isinstance(expression, str) or "@" in expression:
+            continue
+        picked = _pick(top, path, chosen)
+        if isinstance(picked, Mistake):
+            yield top.mistake(
+                path,
+                expected=f"hosts that {environment} has",
+                found=picked.found,
+                hint=picked.hint,
             )
 
 

@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 from apollo.domain import base
 from apollo.domain.environment import BalancerSpec, ConfigurationFile, FleetSpec, InlineHost
 from apollo.domain.pipeline import Stage
-from apollo.domain.setup import Health, Hook, Setup
+from apollo.domain.setup import Health, Hook, OnceHook, Setup
 from apollo.files.inventory import InventoryHost
 from apollo.files.models import Model
 
@@ -18,6 +18,7 @@ ONE_OF: dict[Model, tuple[str, ...]] = {
 
 SHORT: dict[Model | None, str] = {
     Hook: "a command line",
+    OnceHook: "a command line",
     InlineHost: "an address",
     InventoryHost: "an address",
     Stage: "an environment's name",

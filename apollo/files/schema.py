@@ -12,7 +12,7 @@ from pydantic import BaseModel, TypeAdapter
 from apollo.domain.base import Address, Name, Share, ShareOf, format_duration
 from apollo.domain.environment import BalancerSpec, EnvironmentSpec, InlineHost
 from apollo.domain.pipeline import Stage
-from apollo.domain.setup import Hook
+from apollo.domain.setup import Hook, OnceHook
 from apollo.domain.strategy import Wave
 from apollo.files.inventory import InventoryFile, InventoryHost
 from apollo.files.phrases import ONE_OF
@@ -29,6 +29,7 @@ _FILES: dict[str, tuple[type[BaseModel], str, str]] = {
 _ADDRESS: Schema = TypeAdapter(Address).json_schema()
 _SHORT: dict[type[BaseModel], Schema] = {
     Hook: {"type": "string", "minLength": 1},
+    OnceHook: {"type": "string", "minLength": 1},
     InlineHost: _ADDRESS,
     InventoryHost: _ADDRESS,
     Wave: TypeAdapter(ShareOf).json_schema(),

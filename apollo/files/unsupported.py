@@ -10,7 +10,6 @@ _CHECKS = (("setup", "health"), ("setup", "roles", "*", "health"))
 _HTTP = ("scheme", "headers", "body", "from")
 
 NOT_YET: tuple[Path, ...] = (
-    ("setup", "once"),
     *((*_ENVIRONMENT, key) for key in ("alarms", "freezes")),
     *((*_ENVIRONMENT, "balancer", kind) for kind in ("aws_alb", "command")),
     *((*_ENVIRONMENT, "fleet", kind) for kind in ("ansible", "script", "url")),

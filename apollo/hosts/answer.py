@@ -65,7 +65,14 @@ class StepRecord:
     timed_out: bool = False
     cut: int = 0
     """How many bytes of the output were trimmed away."""
+    size: int = 0
+    """How many bytes of it are there still; `output` is their end."""
     output: bytes = field(default=b"", repr=False)
+
+    @property
+    def left_out(self) -> int:
+        """How many bytes came before `output`."""
+        return self.cut + max(0, self.size - len(self.output))
 
     @property
     def succeeded(self) -> bool:
@@ -221,6 +228,7 @@ def _step(words: list[str]) -> StepRecord:
         attempts=int(given["n"]),
         timed_out=given["late"] == "yes",
         cut=int(given["cut"]),
+        size=int(given["size"]),
         output=_decode(given["output"]),
     )
 

@@ -23,13 +23,15 @@ class Hook:
     timeout: int = 120
     retries: int = 0
     user: str | None = None
+    ignored: bool = False
+    """Whether the phase goes on when it fails; its output then says that it did."""
 
     def line(self) -> str:
         """The step as the host script reads it."""
         command = f"exec /bin/sh -c {shlex.quote(self.run)} </dev/null\n"
         return (
             f"hook {self.step} {self.scope} {self.folder} {self.timeout} {self.retries}"
-            f" {self.user or '-'} {_encode(command)}"
+            f" {self.user or '-'} {_encode(command)}{' ignored' if self.ignored else ''}"
         )
 
 

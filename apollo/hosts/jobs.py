@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from apollo.domain import setup
 from apollo.domain.manifest import Manifest
@@ -85,10 +85,26 @@ def activate_job(turn: TurnInput, new: Side, old: Side | None) -> Job:
     """Stop what runs, switch, start, validate."""
     steps: list[Step] = []
     if old:
-        steps += [*old.hooks("stop", "stop", "old"), *old.silent("silent")]
+        steps += [*_stop(turn, new, old), *old.silent("silent")]
     steps += _switch(turn, "switch", new, old)
     steps += [*new.hooks("start", "start", "new"), *new.hooks("validate", "validate", "new")]
     return _job(turn, steps, new, old, new.env_file())
+
+
+def _stop(turn: TurnInput, new: Side, old: Side) -> list[Step]:
+    """By the running release's hook, unless the deployment was told otherwise."""
+    if turn.stop == "new":
+        return new.hooks("stop", "stop", "new")
+    hooks = old.hooks("stop", "stop", "old")
+    ignored = turn.stop == "ignore"
+    return [replace(each, ignored=ignored) if isinstance(each, Hook) else each for each in hooks]
+
+
+def once_job(turn: TurnInput, new: Side) -> Job:
+    """A hook that runs once per deployment, in the new release's folder."""
+    assert turn.once
+    hook = turn.once.hook.with_timeout(turn.once.step)
+    return _job(turn, [hook_step(hook, turn.once.step, new.folder, "new")], new, None, None)
 
 
 def revert_job(turn: TurnInput, new: Side, old: Side | None, *, started: bool) -> Job:

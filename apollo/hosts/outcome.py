@@ -5,11 +5,12 @@ import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from apollo.domain.outputs import FAILED, WELL, StepOutput, pack
 from apollo.domain.status import Outcome
 from apollo.domain.turn import Step, TurnInput, TurnRecord
 from apollo.errors import NothingRuns
 from apollo.hosts.answer import Answer, StepRecord
-from apollo.hosts.secrets import clean
+from apollo.hosts.secrets import clean, clean_end
 
 OUTPUT_KEPT = 2000
 """Characters of a failed step's output that travel with the outcome."""
@@ -37,6 +38,20 @@ def failed_step(turn: TurnInput, record: StepRecord, secrets: Iterable[str]) -> 
     last = f": {output.splitlines()[-1]}" if output else ""
     text = f"{host}: {name} exit {record.exit}, expected 0{last}"
     return Failure("HookFailed", name, text, output)
+
+
+def outputs(steps: Iterable[StepRecord], secrets: Iterable[str], *, well: bool) -> str:
+    """What all steps have printed, packed within the turn's budget; no secrets are in it."""
+    values = list(secrets)
+    found = [
+        StepOutput(
+            step=each.name,
+            text=(clean_end if each.left_out else clean)(each.output, values),
+            cut=each.left_out,
+        )
+        for each in sorted(steps, key=_begin)
+    ]
+    return pack(found, WELL if well else FAILED)
 
 
 def unhealthy(turn: TurnInput, step: str, found: str) -> Failure:

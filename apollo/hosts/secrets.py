@@ -57,6 +57,13 @@ def redact(text: str, values: Iterable[str]) -> str:
     return text
 
 
+def clean_end(output: bytes, values: Iterable[str]) -> str:
+    """The end of an output whose beginning is missing: nor does it begin within a secret."""
+    known = list(values)
+    longest = max((len(value.encode()) for value in known), default=1)
+    return clean(output[longest - 1 :], known)
+
+
 def clean(output: bytes, values: Iterable[str]) -> str:
     """A hook's output as text: no secrets, and no control characters but tabs and newlines."""
     text = redact(output.decode("utf-8", "replace"), values)

@@ -11,18 +11,20 @@ from datetime import timedelta
 from apollo.balancers.base import Balancer, BalancerTarget, until_drained
 from apollo.domain.environment import BalancerSpec
 from apollo.domain.manifest import Manifest
+from apollo.domain.status import Outcome
 from apollo.domain.turn import TurnInput, TurnRecord
 from apollo.errors import ContactLost, DiskFull, SecretUnavailable
 from apollo.hosts.answer import Answer, StepRecord
 from apollo.hosts.health import soak
 from apollo.hosts.job import Job
-from apollo.hosts.jobs import Side, activate_job, revert_job, stage_job, stop_job
+from apollo.hosts.jobs import Side, activate_job, once_job, revert_job, stage_job, stop_job
 from apollo.hosts.outcome import (
     Failure,
     broken,
     current,
     failed_step,
     nothing_runs,
+    outputs,
     reverted,
     unhealthy,
     untouched,
@@ -76,16 +78,25 @@ class _Attempt:
         self.session = session
         self.balancer = parts.build_balancer(given.balancer) if given.balancer else None
         self.secret_values: list[str] = []
+        self.printed: dict[str, StepRecord] = {}
         self.target = BalancerTarget(given.host.name, given.host.location, given.host.variables)
 
     async def run(self) -> TurnRecord:
         """Take the host as far as it goes."""
+        record = await self._run_turn()
+        well = record.outcome.good or record.outcome is Outcome.ROLLED_BACK
+        printed = outputs(self.printed.values(), self.secret_values, well=well)
+        return record.model_copy(update={"outputs": printed})
+
+    async def _run_turn(self) -> TurnRecord:
         if self.given.manifest is None:
             return await self._stop_and_report(self.given.running)
         manifest = await self.parts.manifests.manifest(self.given.manifest)
         self.root = self._root_of(manifest)
         if self.given.restart:
             return await self._restart()
+        if self.given.once:
+            return await self._once(manifest)
         self.new = Side(self.given.folder, manifest, self._secrets(manifest))
         answer = await self._stage()
         if answer.same:
@@ -96,6 +107,19 @@ class _Attempt:
         if not (answer.verdict or answer.reverting) and not answer.staged:
             return self._not_staged(answer)
         return await self._bring(answer)
+
+    async def _once(self, manifest: Manifest) -> TurnRecord:
+        """Run what runs once per deployment; the host goes on serving what it serves."""
+        self.new = Side(self.given.folder, manifest, self._secrets(manifest))
+        answer = await self._stage(redeploy=True)
+        if not answer.staged:
+            return self._not_staged(answer)
+        self.new = Side(answer.folder or self.given.folder, manifest, self.new.secrets)
+        job = once_job(self.given, self.new)
+        self.footing.drained = True  # from here on nobody can be sure that the hook did not begin
+        answer = await self._run("once", job)
+        failure = self._failed(answer, job.names)
+        return untouched(self.given, answer, failure) if failure else current(self.given, answer)
 
     async def _restart(self) -> TurnRecord:
         """Stop and start what served last on the host, whatever the catalog says of it.
@@ -351,6 +375,7 @@ class _Attempt:
             ) from error
 
     def _notice(self, answer: Answer) -> None:
+        self.printed.update(answer.steps)
         if answer.attached and answer.attached not in self.footing.attached:
             self.footing.attached.append(answer.attached)
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from apollo.hosts import script
-from apollo.hosts.job import Job, Switch
+from apollo.hosts.job import Hook, Job, Switch
 from tests.hosts.script_host import SHELLS, Host, Release
 
 ONE, TWO = Release("1"), Release("2")
@@ -38,6 +38,31 @@ def test_each_of_several_hooks_runs_once(host: Host) -> None:
     assert answer.failure(job.names) == answer.steps["start.2"]
     assert answer.steps["start.2"].exit == 7
     assert "start.3" not in answer.steps
+
+
+@pytest.mark.parametrize("ignored", [True, False])
+def test_a_stop_that_may_fail(host: Host, ignored: bool) -> None:
+    """The turn goes on, and its output says so; the control ends there."""
+    host.begin(ONE)
+    stop = host.hook("stop", ONE, "echo no; exit 7", ignored=ignored)
+    job = Job(steps=(stop, Switch("switch", ONE.folder)))
+    answer = host.run("activate", job)
+
+    assert host.current() == (ONE.folder if ignored else None)
+    assert answer.steps["stop"].exit == (0 if ignored else 7)
+    told = b"apollo: stop exit 7, which is ignored\n" if ignored else b""
+    assert answer.steps["stop"].output == b"no\n" + told
+
+
+def test_a_stop_that_may_hang(host: Host) -> None:
+    """What ran past its timeout is ended, and the turn goes on."""
+    host.begin(ONE)
+    stop = Hook("stop", "sleep 300", ONE.folder, timeout=1, ignored=True)
+    job = Job(steps=(stop, Switch("switch", ONE.folder)))
+    answer = host.run("activate", job)
+
+    assert answer.outcome(job.names) == "done"
+    assert host.hooks() == []
 
 
 def test_a_reboot_makes_every_start_necessary_again(host: Host) -> None:

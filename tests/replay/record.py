@@ -37,6 +37,7 @@ async def record(stage: Stage) -> None:
     await notified(stage)
     await synced(stage)
     await gone(stage)
+    await ran_once(stage)
 
 
 async def synced(stage: Stage) -> None:
@@ -67,6 +68,23 @@ async def gone(stage: Stage) -> None:
     play.script.let_go()
     assert (await running.result()).outcomes == {"updated": 3, "skipped": 1}
     await keep(running, "restarted", [(1, "forward")])
+
+
+async def ran_once(stage: Stage) -> None:
+    """What runs once: passed over, paused, failed; and well, before and after."""
+    play = await stage.play(hosts=2, locations=1, application="once")
+    play.setup = {"once": {"before": "bin/migrate", "after": "bin/announce"}}
+    play.script.ends["once.before h1"] = [ConnectFailed]
+    play.script.ends["once.before h2"] = [Outcome.LOST, Outcome.CURRENT]
+    running = await play.start("1.0")
+    await running.until("paused")
+    await running.said.resume()
+    assert (await running.result()).state == "succeeded"
+    await keep(running, "once", [(1, "forward")])
+    play.script.ends["once.before h1"] = [Outcome.REVERTED]
+    running = await play.start("1.1")
+    assert (await running.result()).state == "failed"
+    await keep(running, "once-failed", [])
 
 
 async def paused_and_rolled_back(stage: Stage) -> None:

@@ -22,6 +22,7 @@ from apollo import errors, names
 from apollo.activities.deployments import DeploymentActivities
 from apollo.activities.hosts import HostActivities
 from apollo.activities.notifications import NotificationActivities
+from apollo.activities.once import OnceActivities
 from apollo.activities.promotions import PromotionActivities
 from apollo.activities.sync import LookActivities, SyncActivities
 from apollo.artifacts.store import FolderStore
@@ -30,6 +31,7 @@ from apollo.catalog.records import AuditEntry, StoredDeployment
 from apollo.client import Apollo, DeploymentHandle
 from apollo.domain.environment import Environment, Webhook
 from apollo.domain.fleet import Fleet, Host
+from apollo.domain.outputs import WELL, StepOutput, pack
 from apollo.domain.pipeline import Stage as PipelineStage
 from apollo.domain.release import Artifact, Release
 from apollo.domain.rollout import DeploymentResult
@@ -37,7 +39,7 @@ from apollo.domain.setup import Setup
 from apollo.domain.status import Outcome
 from apollo.domain.strategy import Strategy
 from apollo.domain.sync import Sight
-from apollo.domain.turn import TurnInput, TurnRecord
+from apollo.domain.turn import Step, TurnInput, TurnRecord
 from apollo.domain.windows import parse_window
 from apollo.hosts.secrets import ReferenceSecrets
 from apollo.local.process import find_program
@@ -83,6 +85,8 @@ class Script:
     """What each host runs; a test changes it as people do who log in."""
     unseen: set[str] = field(default_factory=set)
     """Hosts that cannot be looked at."""
+    onces: list[Turn] = field(default_factory=list)
+    """What ran once, and where; it ends as `ends` says of `once.before h1`."""
     looks: list[str] = field(default_factory=list)
     """The hosts that were looked at, in order."""
 
@@ -125,6 +129,10 @@ class Script:
             await asyncio.sleep(0.01)
 
     def end(self, given: TurnInput) -> End:
+        if given.once:
+            ends = self.ends.get(f"{given.once.step} {given.host.name}", [])
+            done = sum(once.given == given for once in self.onces)
+            return ends[min(done, len(ends)) - 1] if ends else Outcome.CURRENT
         ends = self.ends.get(given.host.name, [])
         if given.phase == "rollback":
             ends = self.ends.get(f"back {given.host.name}", [])
@@ -142,7 +150,7 @@ class Actors:
     async def __call__(self, given: TurnInput, attempt_ms: int, footing: Footing) -> TurnRecord:
         script = self.scripts[given.application]
         turn = Turn(given, time.monotonic())
-        script.turns.append(turn)
+        (script.onces if given.once else script.turns).append(turn)
         try:
             if given.host.name in script.bugs:
                 raise ApplicationError("a bug", type="KeyError", non_retryable=True)
@@ -150,6 +158,8 @@ class Actors:
             footing.step, footing.drained = "drain", isinstance(end, Outcome)
             await asyncio.sleep(script.seconds)
             await script.let_go_of(given)
+            if given.once and isinstance(end, Outcome):
+                return _once(given, end)
             if isinstance(end, Outcome):
                 record = _record(given, end, script.runs.get(turn.host, given.running))
                 script.runs[turn.host] = None if end is Outcome.BROKEN else record.manifest
@@ -191,6 +201,23 @@ def _record(given: TurnInput, end: Outcome, before: str | None) -> TurnRecord:
     )
 
 
+def _once(given: TurnInput, end: Outcome) -> TurnRecord:
+    assert given.once
+    step, well = given.once.step, end.good
+    printed = [StepOutput(step=step, text=f"{step} was here\n")]
+    return TurnRecord(
+        host=given.host.name,
+        turn=given.turn,
+        outcome=end,
+        steps=(Step(name=step, exit=0 if well else 3, seconds=1.5),),
+        error="" if well else "HookFailed",
+        step="" if well else step,
+        message="" if well else f"{given.host.name}: {step} exit 3, expected 0",
+        output="" if well else "no such table",
+        outputs=pack(printed, WELL),
+    )
+
+
 @dataclass
 class Play:
     """One application, by default with one environment, on the stage that all share."""
@@ -199,14 +226,15 @@ class Play:
     application: str
     environment: Environment
     script: Script
+    setup: dict[str, Any] = field(default_factory=dict)
 
     async def release(self, version: str) -> None:
-        """A release, of which nothing but its name matters."""
+        """A release, of which nothing but its name and what runs once matters."""
         release = Release(
             application=self.application,
             version=version,
             artifact=Artifact(sha256="a" * 64, size=1),
-            setup=Setup(root="/srv/shop"),
+            setup=Setup.model_validate({"root": "/srv/shop", **self.setup}),
         )
         await self.stage.catalog.releases.add(release, "ada")
 
@@ -412,7 +440,13 @@ class Stage:
             self.client,
             task_queue=queue,
             workflows=WORKFLOWS,
-            activities=activities_of(control, promotions, sync, _notifications(self.catalog)),
+            activities=activities_of(
+                control,
+                promotions,
+                sync,
+                OnceActivities(self.catalog),
+                _notifications(self.catalog),
+            ),
             max_concurrent_workflow_tasks=20,
             **options,
         )
@@ -464,7 +498,7 @@ async def open_stage(folder: Path, *, skipping: bool = False) -> AsyncIterator[S
             Worker(
                 client,
                 task_queue=names.HOSTS_QUEUE,
-                activities=[HostActivities(actors).turn, LookActivities(actors.look).look],
+                activities=activities_of(HostActivities(actors), LookActivities(actors.look)),
                 max_concurrent_activities=500,
             ),
         ):

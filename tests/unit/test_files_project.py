@@ -113,7 +113,6 @@ def test_a_broken_file_does_not_hide_the_mistakes_of_the_others(tmp_path: Path) 
 
 
 NOT_YET = [
-    ("setup", "once: {before: x}", "setup.once", "once"),
     ("setup", "health: {tcp: {port: 1, from: worker}}", "setup.health.tcp.from", "from"),
     ("setup", "health: {http: {port: 1, scheme: x}}", "setup.health.http.scheme", "scheme"),
     (

@@ -104,6 +104,18 @@ hooks: {start: []}
 hooks: {start: {run: x, user: a b}}
   setup.hooks.start.user: expected a user's name of letters, digits, '_', '.' and '-'
   found 'a b'
+once: {before: {run: x, on: '@failed'}}
+  setup.once.before.on: expected hosts by label, location or name
+  found '@failed'
+once: {before: {run: x, on: role=db}}
+  setup.once.before.on: expected hosts that dev has
+  found 'role=db', which matches none
+once: {befor: x}
+  setup.once.befor: expected a known key
+  found 'befor'
+once: {after: [x]}
+  setup.once.after: expected a command line, or keys and values
+  found a list
 hooks: {begin: x}
   setup.hooks.begin: expected a known key
   found 'begin'

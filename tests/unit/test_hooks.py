@@ -10,7 +10,7 @@ from apollo.domain.manifest import Manifest
 from apollo.domain.release import Artifact
 from apollo.domain.setup import Hooks, Setup
 from apollo.domain.turn import CONTACT_MARGIN, TurnInput, longest_turn
-from apollo.hosts.job import Hook
+from apollo.hosts.job import Hook, Step, Switch
 from apollo.hosts.jobs import Side, activate_job, revert_job, stage_job
 
 OLD = {"run": "bin/start", "timeout": None, "retries": 0, "user": None}
@@ -79,6 +79,28 @@ def test_each_is_a_step_of_its_own() -> None:
         *("undo-stop", "kill", "undo-switch"),
         *("undo-start", "undo-validate", "undo-validate.2"),
     )
+
+
+def stopping(stop: str) -> list[Step]:
+    new = Side("new", manifest(stop="n"), {})
+    old = Side("old", manifest(stop=["x", "y"]), {})
+    steps = activate_job(turn().model_copy(update={"stop": stop}), new, old).steps
+    assert steps[-1] == Switch("switch", "new")
+    return list(steps[:-1])
+
+
+def hooks_of(stop: str) -> list[Hook]:
+    return [step for step in stopping(stop) if isinstance(step, Hook)]
+
+
+def test_whose_stop_is_used() -> None:
+    assert [(each.step, each.run, each.folder) for each in hooks_of("running")] == [
+        ("stop", "x", "old"),
+        ("stop.2", "y", "old"),
+    ]
+    (new,) = hooks_of("new")
+    assert (new.step, new.run, new.folder, new.scope) == ("stop", "n", "new", "new")
+    assert [each.ignored for each in hooks_of("ignore")] == [True, True]
 
 
 def test_each_has_its_time() -> None:

@@ -8,10 +8,11 @@ from typing import Any
 
 from rich.text import Text
 
-from apollo.catalog.records import AuditEntry, HostRow, StoredDeployment
+from apollo.catalog.records import AuditEntry, HostRow, StoredDeployment, StoredOutput
 from apollo.cli.render.changes import status_json
 from apollo.cli.render.history import audit_json, deed, deployment_json
 from apollo.cli.render.marks import outcome_mark
+from apollo.cli.render.once import facts, once_json
 from apollo.cli.render.rows import ErrorGroup, errors, outcomes_in_order
 from apollo.cli.render.summary import GROUPS, render_errors, render_heading
 from apollo.cli.render.terminal import Cell, clock, columns, count, moment, names
@@ -73,12 +74,17 @@ def waves(rows: Sequence[HostRow]) -> list[WaveStory]:
 
 
 def render_deployment(
-    status: Status, said: Sequence[AuditEntry], *, everything: bool = False
+    status: Status,
+    said: Sequence[AuditEntry],
+    once: Sequence[StoredOutput] = (),
+    *,
+    everything: bool = False,
 ) -> Iterator[Cell]:
     """What was changed by whom, what happened when, what failed, and on which hosts."""
     deployment, rows = status.deployment, status.rows
     yield from render_heading(status)
-    yield from columns(_facts(deployment, said), indent="  ")
+    told = [*_facts(deployment, said), *facts(deployment, once)]
+    yield from columns(told, indent="  ")
     found = waves(rows)
     yield ""
     yield from columns([_event(at, what) for at, what in _shown(timeline(deployment, found, said))])
@@ -185,7 +191,9 @@ def _host(row: HostRow) -> Sequence[Cell]:
     return row.host, row.location, wave, span(seconds(row)), again, step_words(row)
 
 
-def story_json(status: Status, said: Sequence[AuditEntry]) -> dict[str, Any]:
+def story_json(
+    status: Status, said: Sequence[AuditEntry], once: Sequence[StoredOutput] = ()
+) -> dict[str, Any]:
     """A deployment with its waves, errors, words and all its hosts."""
     found = waves(status.rows)
     events = timeline(status.deployment, found, said)
@@ -193,6 +201,7 @@ def story_json(status: Status, said: Sequence[AuditEntry]) -> dict[str, Any]:
         **deployment_json(status.deployment),
         **status_json(status),
         "waves": [_wave_json(wave) for wave in found],
+        "once": once_json(status.deployment, once),
         "errors": [_error_json(group) for group in errors(status.rows)],
         "timeline": [{"at": moment(at), "what": what} for at, what in events],
         "audit": [audit_json(entry) for entry in said],

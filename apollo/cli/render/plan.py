@@ -6,6 +6,7 @@ from typing import Any
 
 from rich.text import Text
 
+from apollo.cli.render.once import planned
 from apollo.cli.render.terminal import SCHEMA, Cell, columns, count, names
 from apollo.cli.render.windows import windows_json, windows_text
 from apollo.domain.base import format_duration
@@ -26,6 +27,8 @@ def render_plan(prepared: Prepared) -> Iterator[Cell]:
         told = f"{names(current, _NAMED)}   expected on {prepared.release.version} already"
         rows.append(("current", count(len(current), "host"), told, ""))
     yield from columns(rows, indent="  ")
+    if prepared.once:
+        yield from columns(planned(prepared.once), indent="  ")
     if windows := windows_text(prepared.environment):
         yield f"  windows   {windows}"
     for warning in plan.warnings:
@@ -81,5 +84,6 @@ def plan_json(prepared: Prepared) -> dict[str, Any]:
         "previous_release": prepared.previous_release or None,
         "approval": prepared.environment.approval,
         "windows": windows_json(prepared.environment),
+        "once": [each.model_dump(mode="json") for each in prepared.once],
         **prepared.plan.model_dump(mode="json"),
     }

@@ -7,14 +7,14 @@ say_manifest() { # KEY FOLDER
 
 say_steps() {
   for file in "$journal"/step.*; do
-    name=${file##*/step.} out=$journal/out.${file##*/step.} cut=0 tail=4096
+    name=${file##*/step.} out=$journal/out.${file##*/step.} cut=0 size=0 tail=4096
     read_step "$name"
     [ "$state" != new ] || continue
     case $state$code in ended0 | running*) ;; *) tail=65536 ;; esac
     [ ! -e "$journal/cut.$name" ] || read -r cut <"$journal/cut.$name"
     text=
-    [ ! -s "$out" ] || text=$(tail -c $tail "$out" | base64 -w 0)
-    say "step $name $state exit=$code start=$began end=$ended n=$n late=$late cut=$cut output=$text"
+    [ ! -s "$out" ] || size=$(wc -c <"$out") text=$(tail -c $tail "$out" | base64 -w 0)
+    say "step $name $state exit=$code start=$began end=$ended n=$n late=$late cut=$cut size=$size output=$text"
   done
 }
 

@@ -60,7 +60,7 @@ own() { # STEP COMMAND…: a step of Apollo's own: done twice does no harm
   end_step "$step" $? no
 }
 
-hook() { # STEP SCOPE FOLDER TIMEOUT RETRIES USER SCRIPT
+hook() { # STEP SCOPE FOLDER TIMEOUT RETRIES USER SCRIPT [ignored]
   skips "$1" && return "$code"
   tries=$5
   while start_step "$1" hook "$6"; do
@@ -68,6 +68,10 @@ hook() { # STEP SCOPE FOLDER TIMEOUT RETRIES USER SCRIPT
     [ "$result" -ne 0 ] && [ "$tries" -gt 0 ] || break
     tries=$((tries - 1))
   done
+  if [ "$result" -ne 0 ] && [ "${8-}" = ignored ]; then
+    echo "apollo: $1 exit $result, which is ignored" >>"$journal/out.$1"
+    result=0 late=no
+  fi
   trim "$1"
   end_step "$1" "$result" "$late"
 }
