@@ -22,7 +22,7 @@ demo: $(READY) ## Three releases on twelve hosts under traffic, a worker killed 
 test: $(READY) ## All tests; real parts that are not installed are skipped, unless APOLLO_REQUIRE names them
 	$(BIN)/python -m pytest $(SIDE_BY_SIDE) tests/unit tests/cli tests/docs tests/hosts
 	$(BIN)/python -m pytest $(SIDE_BY_SIDE) tests/workflows tests/replay
-	$(BIN)/python -m pytest $(SIDE_BY_SIDE) tests/e2e tests/chaos --ignore tests/e2e/test_speed.py
+	$(BIN)/python -m pytest $(SIDE_BY_SIDE) tests/e2e tests/chaos tests/examples --ignore tests/e2e/test_speed.py
 	$(BIN)/python -m pytest tests/e2e/test_speed.py
 
 check: $(READY) ## Format, lint, types, imports
