@@ -22,7 +22,7 @@ demo: $(READY) ## Three releases on twelve hosts under traffic, a worker killed 
 test: $(READY) ## All tests; real parts that are not installed are skipped, unless APOLLO_REQUIRE names them
 	$(BIN)/python -m pytest $(SIDE_BY_SIDE) tests/unit tests/cli tests/docs tests/hosts
 	$(BIN)/python -m pytest $(SIDE_BY_SIDE) tests/workflows tests/replay
-	$(BIN)/python -m pytest $(SIDE_BY_SIDE) tests/e2e tests/chaos --ignore tests/e2e/test_speed.py
+	$(BIN)/python -m pytest $(SIDE_BY_SIDE) tests/e2e tests/chaos tests/examples tests/faults --ignore tests/e2e/test_speed.py
 	$(BIN)/python -m pytest tests/e2e/test_speed.py
 
 torture: $(READY) ## Crashes between any two commands of the host script, for long: APOLLO_TORTURE examples

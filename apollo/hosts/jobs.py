@@ -83,10 +83,13 @@ def stage_job(turn: TurnInput, new: Side) -> Job:
 
 
 def activate_job(turn: TurnInput, new: Side, old: Side | None) -> Job:
-    """Stop what runs, switch, start, validate."""
-    steps: list[Step] = []
-    if old:
-        steps += [*_stop(turn, new, old), *old.silent("silent")]
+    """Stop what runs, switch, start, validate.
+
+    What is not stopped need not fall silent: a web server that serves `current` stays up.
+    """
+    steps = _stop(turn, new, old) if old else []
+    if old and steps:
+        steps += old.silent("silent")
     steps += _switch(turn, "switch", new, old)
     steps += [*new.hooks("start", "start", "new"), *new.hooks("validate", "validate", "new")]
     return _job(turn, steps, new, old, new.env_file())
@@ -113,7 +116,8 @@ def revert_job(turn: TurnInput, new: Side, old: Side | None, *, started: bool) -
     steps: list[Step] = new.hooks("stop", "undo-stop", "new") if started else []
     steps += [Kill("kill")]
     if old:
-        steps += [*new.silent("undo-silent"), *_switch(turn, "undo-switch", old, new)]
+        steps += new.silent("undo-silent") if new.manifest.hooks.stop else []
+        steps += _switch(turn, "undo-switch", old, new)
         steps += old.hooks("start", "undo-start", "old")
         steps += old.hooks("validate", "undo-validate", "old")
     return _job(turn, steps, new, old, old.env_file() if old else None)

@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -46,6 +46,8 @@ class OpenSshHost:
     folder: Path
     link: str
     sshd: str
+    boot: str = ""
+    """What its process 1 starts after sshd, at each boot."""
     process: "subprocess.Popen[bytes] | None" = None
 
     @property
@@ -97,7 +99,8 @@ class OpenSshHost:
             f"mount --bind {self.disk} /srv && : >{self.folder}/nothing && "
             "for file in /root/.bashrc /root/.profile; do "  # they are this machine's
             f"[ ! -e $file ] || mount --bind {self.folder}/nothing $file; done && "
-            f"{self.sshd} -f {self.folder}/sshd_config && while :; do sleep 60 & wait; done"
+            f"{self.sshd} -f {self.folder}/sshd_config && {self.boot or ':'}\n"
+            "while :; do sleep 60 & wait; done"
         )
         command = ["ip", "netns", "exec", self.link, "unshare", "--mount", "--pid", "--fork"]
         command += ["--kill-child", "--mount-proc", "sh", "-c", script]
@@ -191,9 +194,13 @@ class OpenSshFleet:
 
 @contextmanager
 def openssh_fleet(
-    folder: Path, names: Sequence[str], program: Callable[[str], str], srv_size: str = "64m"
+    folder: Path,
+    names: Sequence[str],
+    program: Callable[[str], str],
+    srv_size: str = "64m",
+    boot: Mapping[str, str] | None = None,
 ) -> Iterator[OpenSshFleet]:
-    """Hosts of these names; nothing of them is left afterwards."""
+    """Hosts of these names; nothing of them is left afterwards. `boot` says what some start."""
     sshd = program("sshd")
     for needed in ("ip", "ss", "unshare", "nsenter"):
         program(needed)
@@ -206,7 +213,7 @@ def openssh_fleet(
     try:
         for number, name in enumerate(names, 1):
             address, link = f"10.{net}.{number}.1", f"ap{token}n{number}"
-            host = OpenSshHost(name, address, folder / name, link, sshd)
+            host = OpenSshHost(name, address, folder / name, link, sshd, (boot or {}).get(name, ""))
             hosts[name] = host
             host.make(f"10.{net}.{number}.254", srv_size)
             shutil.copy(folder / "id.pub", host.folder / "authorized_keys")
