@@ -56,7 +56,8 @@ class Traffic:
 
     async def hold(self) -> None:
         """Assert the drained state again: a balancer that reloads forgets it."""
-        await self._say(self.balancer.hold)
+        if self.offline_file is None:
+            await self._say(self.balancer.hold)
 
     async def restore(self) -> None:
         """Give the host back as it was found."""
