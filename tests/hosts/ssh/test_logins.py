@@ -1,6 +1,8 @@
 """Keys with a passphrase, and user certificates, on a real OpenSSH server."""
 
-from collections.abc import Callable, Iterator
+import asyncio
+import os
+from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 
 import asyncssh
@@ -11,6 +13,7 @@ from apollo.errors import AuthFailed
 from apollo.hosts.session import SshHosts
 from apollo.ports import Reach
 from tests.support.openssh import OpenSshFleet, openssh_fleet
+from tests.support.scene import eventually
 
 PASSPHRASE = "open sesame"
 
@@ -70,3 +73,37 @@ async def test_a_certificate_logs_in_where_only_its_authority_is_known(
     certificate = authority.generate_user_certificate(key, "worker", principals=["root"])
     certificate.write_certificate(tmp_path / "id-cert.pub")
     assert await login(fleet, hosts) == b"in\n"
+
+
+async def test_an_agent_logs_in_and_keeps_its_key(
+    fleet: OpenSshFleet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No key lies where the worker could read it; without the agent the host refuses."""
+    key = asyncssh.generate_private_key("ssh-ed25519")
+    key.write_private_key(tmp_path / "id")
+    os.chmod(tmp_path / "id", 0o600)
+    let_in(fleet, key.export_public_key().decode())
+    monkeypatch.setenv("HOME", str(tmp_path))
+    socket = tmp_path / "agent"
+    agent = await asyncio.create_subprocess_exec("ssh-agent", "-D", "-a", str(socket))
+    try:
+        await eventually(socket_there(socket))
+        monkeypatch.setenv("SSH_AUTH_SOCK", str(socket))
+        add = await asyncio.create_subprocess_exec("ssh-add", "-q", str(tmp_path / "id"))
+        assert await add.wait() == 0
+        (tmp_path / "id").unlink()
+
+        assert await login(fleet, SshHosts()) == b"in\n"
+        monkeypatch.setenv("SSH_AUTH_SOCK", "")
+        with pytest.raises(AuthFailed, match="refused the login"):
+            await login(fleet, SshHosts())
+    finally:
+        agent.terminate()
+        await agent.wait()
+
+
+def socket_there(socket: Path) -> Callable[[], Awaitable[bool]]:
+    async def there() -> bool:
+        return socket.name in os.listdir(socket.parent)
+
+    return there
