@@ -44,7 +44,7 @@ schema: $(READY) ## Write the JSON Schemas of the files anew
 
 lock: ## Lock what Apollo, its development and its image need, with hashes
 	uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --python-version 3.11 \
-		--extra embedded --extra postgres --group dev pyproject.toml --output-file requirements.lock
+		--extra embedded --extra postgres --extra stores --group dev pyproject.toml --output-file requirements.lock
 	uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --python-version 3.11 \
-		--extra postgres --group build --constraints requirements.lock pyproject.toml \
+		--extra postgres --extra stores --group build --constraints requirements.lock pyproject.toml \
 		--output-file requirements.image.lock

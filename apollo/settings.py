@@ -23,7 +23,7 @@ class Settings(BaseSettings):
     catalog: str = ""
     """SQLAlchemy URL of the catalog; by default SQLite in `home`."""
     store: str = ""
-    """Folder of artifacts and manifests; by default in `home`."""
+    """Folder of artifacts and manifests, by default in `home`; or `s3://`, `gs://`, `az://`."""
     store_public_url: str = Field(default="", pattern=r"^(https?://[^\s\"\\]+)?$", repr=False)
     """Under which a web server publishes the store's folder, for hosts that pull."""
     pull_above: int = Field(default=200, ge=0)

@@ -11,6 +11,7 @@ from temporalio.client import Client
 from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.envconfig import ClientConfig
 
+from apollo.artifacts.objects import SCHEMES, BucketStore
 from apollo.artifacts.store import FolderStore, Store
 from apollo.catalog.catalog import Catalog
 from apollo.domain.manifest import Manifest
@@ -35,12 +36,20 @@ class StoredManifests:
         return await self.store.path(sha256)
 
     async def url(self, sha256: str) -> str | None:
-        """Where a host finds that artifact, if the store is published."""
-        return f"{self.public_url}/{sha256[:2]}/{sha256}" if self.public_url else None
+        """Where a host finds that artifact, if the store is published or signs addresses."""
+        if self.public_url:
+            return f"{self.public_url}/{sha256[:2]}/{sha256}"
+        return await self.store.url(sha256)
 
 
 def open_store(settings: Settings) -> Store:
-    """The store of artifacts and manifests."""
+    """The store of artifacts and manifests.
+
+    Raises:
+        Unavailable: It is a bucket, and what reads buckets is not installed.
+    """
+    if settings.store.startswith(SCHEMES):
+        return BucketStore(settings.store, settings.home / "store-cache")
     return FolderStore(settings.store_folder)
 
 

@@ -54,6 +54,9 @@ class Store(Protocol):
     async def has(self, sha256: str) -> bool:
         """Whether the store has content of that digest."""
 
+    async def url(self, sha256: str) -> str | None:
+        """Where anybody who knows the address finds the content, if there is such a place."""
+
 
 class FolderStore:
     """A store in a folder: `ab/abcd…`, each file written whole or not at all."""
@@ -100,6 +103,10 @@ class FolderStore:
     async def has(self, sha256: str) -> bool:
         """Whether the store has content of that digest."""
         return await asyncio.to_thread(self._place(sha256).is_file)
+
+    async def url(self, sha256: str) -> str | None:
+        """None: the folder knows of no web server."""
+        return None
 
     def _put_file(self, path: Path) -> Artifact:
         with path.open("rb") as source, self._writing(), self._incoming() as (target, part):

@@ -11,6 +11,7 @@ from typing import TypeVar
 from temporalio.client import Client
 
 from apollo import names
+from apollo.artifacts.objects import SCHEMES
 from apollo.catalog.engine import with_driver
 from apollo.catalog.migration import revisions
 from apollo.cluster import namespace_retention, pollers, search_attributes
@@ -113,6 +114,8 @@ def _shown(settings: Settings) -> str:
 
 def check_store(settings: Settings) -> list[Finding]:
     """Whether a file can be made in the store, or the store itself, when it is not there yet."""
+    if settings.store.startswith(SCHEMES):
+        return [note("store", f"{settings.store} is not asked", "a deployment shows what it says")]
     folder = settings.store_folder.absolute()
     there = next(each for each in (folder, *folder.parents) if each.exists())
     try:
