@@ -15,9 +15,9 @@ from tests.hosts.script_host import SHELLS, Host, Release, eventually
 
 ONE = Release("1")
 ODD = r"a.*[b]^$/\&-{x}"
-LINES = "first line\nsecond line\nx"
+LINES = "pem-begins-here\npem-ends-here\nx"
 VALUES = {"PASSWORD": "hunter2-dont-look", "ODD": ODD, "PEM": LINES}
-PRINTED = [b"hunter2-dont-look", ODD.encode(), b"first line", b"second line"]
+PRINTED = [b"hunter2-dont-look", ODD.encode(), b"pem-begins-here", b"pem-ends-here"]
 
 
 @pytest.fixture(params=SHELLS)
