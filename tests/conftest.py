@@ -32,6 +32,15 @@ def program() -> Callable[[str], str]:
     return find
 
 
+@pytest.fixture
+def bucket(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """The address of a bucket, for `APOLLO_STORE`."""
+    from tests.support.bucket import a_bucket  # loading what serves it takes a second
+
+    with a_bucket(monkeypatch) as url:
+        yield url
+
+
 @pytest.fixture(scope="session")
 def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PostgresServer]:
     """A PostgreSQL server; without one the test skips, or fails where it is required."""

@@ -4,55 +4,20 @@ import asyncio
 import hashlib
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
-import boto3  # type: ignore[import-untyped]
 import pytest
-from moto.server import ThreadedMotoServer
 
 from apollo.artifacts.objects import BucketStore
 from apollo.artifacts.store import Store
 from apollo.errors import NotFound, Unavailable
 from apollo.settings import Settings
 from apollo.wiring import StoredManifests, open_store
+from tests.support.bucket import SECRET, client
 
 DATA = bytes(range(256)) * 50_000
 SHA256 = hashlib.sha256(DATA).hexdigest()
 KEY = f"a/prefix/{SHA256[:2]}/{SHA256}"
-SECRET = "s3cret-access-key"
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[str]:
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    yield f"http://{host}:{port}"
-    server.stop()
-
-
-@pytest.fixture
-def bucket(server: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    """The environment in which a worker finds the bucket, and the bucket."""
-    for name, value in {
-        "AWS_ENDPOINT": server,
-        "AWS_ALLOW_HTTP": "true",
-        "AWS_ACCESS_KEY_ID": "key",
-        "AWS_SECRET_ACCESS_KEY": SECRET,
-        "AWS_REGION": "us-east-1",
-        "AWS_VIRTUAL_HOSTED_STYLE_REQUEST": "false",
-    }.items():
-        monkeypatch.setenv(name, value)
-    client(server).create_bucket(Bucket="apollo")
-    yield "s3://apollo/a/prefix"
-    for each in client(server).list_objects_v2(Bucket="apollo").get("Contents", []):
-        client(server).delete_object(Bucket="apollo", Key=each["Key"])
-
-
-def client(server: str) -> Any:
-    return boto3.client("s3", endpoint_url=server, region_name="us-east-1")
 
 
 def a_store(bucket: str, folder: Path) -> Store:
@@ -82,9 +47,9 @@ async def test_what_it_does_not_have_is_not_found(bucket: str, tmp_path: Path) -
         await store.get_bytes("0" * 64)
 
 
-async def test_damage_is_never_given_out(bucket: str, server: str, tmp_path: Path) -> None:
+async def test_damage_is_never_given_out(bucket: str, tmp_path: Path) -> None:
     await a_store(bucket, tmp_path / "one").put_bytes(DATA)
-    client(server).put_object(Bucket="apollo", Key=KEY, Body=b"something else")
+    client().put_object(Bucket="apollo", Key=KEY, Body=b"something else")
 
     with pytest.raises(Unavailable, match="something else"):
         await a_store(bucket, tmp_path / "two").get_bytes(SHA256)
