@@ -26,7 +26,7 @@ test: $(READY) ## All tests; real parts that are not installed are skipped, unle
 	$(BIN)/python -m pytest tests/e2e/test_speed.py
 
 torture: $(READY) ## Crashes between any two commands of the host script, for long: APOLLO_TORTURE examples
-	APOLLO_TORTURE=$${APOLLO_TORTURE:-600} $(BIN)/python -m pytest -s tests/hosts/test_script_torture.py
+	APOLLO_TORTURE=$${APOLLO_TORTURE:-600} $(BIN)/python -m pytest --timeout 0 -s tests/hosts/test_script_torture.py
 
 check: $(READY) ## Format, lint, types, imports
 	$(BIN)/ruff format --check .

@@ -376,6 +376,7 @@ def often(examples: int, steps: int = 6) -> settings:
         max_examples=examples,
         stateful_step_count=steps,
         deadline=None,
+        derandomize="APOLLO_TORTURE" not in os.environ,  # the long runs go elsewhere each time
         suppress_health_check=list(HealthCheck),
         database=None,
         phases=[Phase.generate],
