@@ -29,12 +29,9 @@ class Side:
         ]
 
     def silent(self, step: str) -> list[Step]:
-        """The step that waits until nothing answers on the health check's port.
-
-        What is not stopped need not fall silent: a web server that serves `current` stays up.
-        """
+        """The step that waits until nothing answers on the health check's port."""
         health = self.manifest.health
-        check = health and self.manifest.hooks.stop and (health.http or health.tcp)
+        check = health and (health.http or health.tcp)
         return [Silent(step, int(check.port), SILENCE_TIMEOUT)] if check else []
 
     def env_file(self) -> tuple[str, bytes] | None:

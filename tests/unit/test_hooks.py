@@ -8,7 +8,7 @@ import pytest
 from apollo.domain.fleet import Host
 from apollo.domain.manifest import Manifest
 from apollo.domain.release import Artifact
-from apollo.domain.setup import Hooks, Setup
+from apollo.domain.setup import Health, Hooks, Setup
 from apollo.domain.turn import CONTACT_MARGIN, TurnInput, longest_turn
 from apollo.hosts.job import Hook, Step, Switch
 from apollo.hosts.jobs import Side, activate_job, revert_job, stage_job
@@ -120,3 +120,28 @@ def test_a_role_has_its_own_list_or_inherits() -> None:
 
     assert [hook.run for hook in setup.hooks.of("start")] == ["w"]
     assert [hook.run for hook in setup.hooks.of("stop")] == ["s"]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "stop", "waits"),
+    [
+        ({"stop": "bin/stop"}, {}, "running", True),
+        ({}, {"stop": "bin/stop"}, "running", False),
+        ({}, {"stop": "bin/stop"}, "new", True),
+        ({}, {}, "running", False),
+    ],
+)
+def test_the_port_must_fall_silent_when_something_was_stopped(
+    old: dict[str, str], new: dict[str, str], stop: str, waits: bool
+) -> None:
+    """A web server that nobody stops goes on answering; it is not waited for."""
+    health = Health.model_validate({"tcp": {"port": "80"}})
+    before, after = (
+        Side(folder, manifest(**hooks).model_copy(update={"health": health}), {})
+        for folder, hooks in (("old", old), ("new", new))
+    )
+    given = turn().model_copy(update={"stop": stop})
+
+    assert ("silent" in activate_job(given, after, before).names) is waits
+    back = revert_job(given, after, before, started=True)
+    assert ("undo-silent" in back.names) is bool(new)
