@@ -4,7 +4,7 @@ BIN := .venv/bin
 READY := .venv/.ready
 SIDE_BY_SIDE := --numprocesses 2 --dist loadfile
 
-.PHONY: help demo test torture check format lock schema
+.PHONY: help demo test torture scale check format lock schema
 
 help: ## Show these commands
 	@grep -E '^[a-z]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 10
@@ -20,13 +20,16 @@ demo: $(READY) ## Three releases on twelve hosts under traffic, a worker killed 
 	$(BIN)/apollo demo
 
 test: $(READY) ## All tests; real parts that are not installed are skipped, unless APOLLO_REQUIRE names them
-	$(BIN)/python -m pytest $(SIDE_BY_SIDE) tests/unit tests/cli tests/docs tests/hosts
-	$(BIN)/python -m pytest $(SIDE_BY_SIDE) tests/workflows tests/replay
+	$(BIN)/python -m pytest $(SIDE_BY_SIDE) tests/unit tests/alarms tests/cli tests/docs tests/hosts
+	$(BIN)/python -m pytest $(SIDE_BY_SIDE) tests/workflows tests/replay tests/scale
 	$(BIN)/python -m pytest $(SIDE_BY_SIDE) tests/e2e tests/chaos tests/examples tests/faults --ignore tests/e2e/test_speed.py
 	$(BIN)/python -m pytest tests/e2e/test_speed.py
 
 torture: $(READY) ## Crashes between any two commands of the host script, for long: APOLLO_TORTURE examples
 	APOLLO_TORTURE=$${APOLLO_TORTURE:-600} $(BIN)/python -m pytest --timeout 0 -s tests/hosts/test_script_torture.py
+
+scale: $(READY) ## Deployments to 100, 1,000 and 10,000 simulated hosts, measured; HOSTS=100000 for the full size
+	$(BIN)/python -m tests.scale
 
 check: $(READY) ## Format, lint, types, imports
 	$(BIN)/ruff format --check .
@@ -44,7 +47,7 @@ schema: $(READY) ## Write the JSON Schemas of the files anew
 
 lock: ## Lock what Apollo, its development and its image need, with hashes
 	uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --python-version 3.11 \
-		--extra embedded --extra postgres --extra stores --group dev pyproject.toml --output-file requirements.lock
+		--extra aws --extra embedded --extra postgres --extra stores --group dev pyproject.toml --output-file requirements.lock
 	uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --python-version 3.11 \
-		--extra postgres --extra stores --group build --constraints requirements.lock pyproject.toml \
+		--extra aws --extra postgres --extra stores --group build --constraints requirements.lock pyproject.toml \
 		--output-file requirements.image.lock

@@ -1,6 +1,7 @@
 """What a deployment asks of the control worker: open, lease, load, record, roll back, close."""
 
 import asyncio
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING
@@ -9,15 +10,16 @@ from temporalio import activity
 from temporalio.exceptions import ApplicationError
 
 from apollo.activities.explained import explained
-from apollo.activities.host_keys import keep_accepted, keys_of
+from apollo.activities.host_keys import accepted_keys, keep_accepted, keys_of
 from apollo.activities.lease import LeaseKeeper
 from apollo.catalog.records import HostRow, NewDeployment, StoredDeployment
 from apollo.domain.budget import Ended, end_state
-from apollo.domain.capacity import allowance
+from apollo.domain.capacity import allowance, side_by_side
 from apollo.domain.deployment import DeploymentRequest
 from apollo.domain.environment import Environment
 from apollo.domain.fleet import Host
-from apollo.domain.plan import HostState
+from apollo.domain.plan import BATCH, HostState
+from apollo.domain.progress import default_deadline
 from apollo.domain.rollback import EndedHost, rollback_plan
 from apollo.domain.rollout import (
     BatchHosts,
@@ -39,11 +41,13 @@ from apollo.domain.rollout import (
     WindowsLook,
 )
 from apollo.domain.setup import Setup
+from apollo.domain.staging import staging_limit
 from apollo.domain.status import DeploymentState, Outcome, Serving
 from apollo.domain.turn import longest_turn, skipped
 from apollo.domain.windows import change_text, standing
 from apollo.errors import Refused
-from apollo.planning import Prepared, prepare
+from apollo.planning import prepare
+from apollo.prepared import Prepared
 
 if TYPE_CHECKING:
     from temporalio.client import Client
@@ -78,11 +82,12 @@ class DeploymentActivities:
         if known and known.plan:
             return Opened.model_validate(known.plan)
         request = given.request
-        if known:  # an attempt before this one had got as far as the number
+        named = request.release or not request.rollback
+        if known and named:  # an attempt before this one had got as far as the number
             request = request.model_copy(update={"release": known.release})
         revision = known.revision if known else given.revision
         prepared = await prepare(self.catalog, request, revision, given.hosts)
-        for manifest in {m.digest: m for m in prepared.manifests.values()}.values():
+        for manifest in prepared.distinct.values():
             await self.store.put_bytes(manifest.canonical())
         stored = known or await self._number(given, prepared)
         await self._audit_start(stored, request)
@@ -104,8 +109,7 @@ class DeploymentActivities:
         """Whether the windows that the deployment was planned with are open, and until when."""
         stored = await self.catalog.deployments.by_uuid(given.deployment)
         place = stored.application, stored.environment
-        applied = await self.catalog.environments.get(*place, stored.revision)
-        windows = applied.environment.windows
+        windows = (await self.catalog.environments.planned(*place, stored.revision)).windows
         found = standing(windows, given.now)
         then = change_text(windows, standing(windows, found.until)) if found.until else ""
         return WindowsLook(
@@ -129,26 +133,29 @@ class DeploymentActivities:
         stored = await self.catalog.deployments.by_uuid(load.deployment)
         await check_lease(self.catalog, stored, load.workflow_id, load.granted_ms)
         place = stored.application, stored.environment
-        applied = await self.catalog.environments.get(*place, stored.revision)
-        states: dict[str, HostState] = dict(await self.catalog.hosts.states(*place))
-        keys = await self.catalog.keys.lines(*place)
-        adopted = await self.catalog.adoptions.hosts(*place)
+        environment = await self.catalog.environments.planned(*place, stored.revision)
         rows = await self.catalog.plans.batch(load.deployment, load.phase, load.wave, load.batch)
         gone = await self._gone(stored)
         rows = await self._skip(load, rows, gone)
+        hosts = [row.host for row in rows]
+        states: dict[str, HostState] = dict(await self.catalog.hosts.states(*place, hosts))
+        keys = await self.catalog.keys.lines(*place, hosts)
+        adopted = await self.catalog.adoptions.hosts(*place)
         release = (await self.catalog.releases.get(stored.application, stored.release)).release
-        turns = _turns(applied.environment, release.setup, rows, states, keys, adopted)
+        turns = _turns(environment, release.setup, rows, states, keys, adopted)
+        here = {turn.host.name for turn in turns}
+        serve = await self.catalog.hosts.in_service(*place)
         return BatchHosts(
             turns=turns,
-            out=_out_elsewhere(applied.environment, turns, states, gone),
+            out=_out(environment, here | gone | serve),
             owner=f"{await self.catalog.uuid()}/{stored.application}/{stored.environment}",
             label=stored.label,
             application=stored.application,
             environment=stored.environment,
             release=stored.release,
             folder=folder_of(stored),
-            first_use=applied.environment.first_use,
-            balancer=applied.environment.balancer,
+            first_use=environment.first_use,
+            balancer=environment.balancer,
             redeploy=bool(stored.request.get("redeploy")),
             restart=stored.kind == "restart",
             pull=Opened.model_validate(stored.plan).hosts > self.pull_above,
@@ -167,12 +174,13 @@ class DeploymentActivities:
     async def _gone(self, stored: StoredDeployment) -> frozenset[str]:
         """Hosts of the deployment's fleet that the newest inventory does not have."""
         place = stored.application, stored.environment
-        if await self.catalog.environments.revision(*place) == stored.revision:
+        revision = await self.catalog.environments.revision(*place)
+        if revision == stored.revision:
             return frozenset()
-        newest = await self.catalog.environments.get(*place)
-        planned = await self.catalog.environments.get(*place, stored.revision)
-        names = {host.name for host in planned.environment.fleet.hosts}
-        return frozenset(names - {host.name for host in newest.environment.fleet.hosts})
+        newest = await self.catalog.environments.planned(*place, revision)
+        planned = await self.catalog.environments.planned(*place, stored.revision)
+        names = {host.name for host in planned.fleet.hosts}
+        return frozenset(names - {host.name for host in newest.fleet.hosts})
 
     @activity.defn
     @explained
@@ -180,7 +188,7 @@ class DeploymentActivities:
         """Write how hosts ended, and tell of hosts of the batch that have left the inventory."""
         await self.catalog.turns.record(given.deployment, given.phase, given.records)
         stored = await self.catalog.deployments.by_uuid(given.deployment)
-        await keep_accepted(self.catalog, stored, given.records)
+        await keep_accepted(self.catalog, stored, accepted_keys(given.records))
         gone = await self._gone(stored)
         if not gone:
             return Recorded()
@@ -220,8 +228,8 @@ class DeploymentActivities:
         """Plan the way back of every host that the deployment changed."""
         stored = await self.catalog.deployments.by_uuid(deployment)
         place = stored.application, stored.environment
-        applied = await self.catalog.environments.get(*place, stored.revision)
-        rows = await self.catalog.plans.rows(deployment, "forward")
+        environment = await self.catalog.environments.planned(*place, stored.revision)
+        rows = await self.catalog.plans.rows(deployment, "forward", records=False)
         good = await self.catalog.turns.last_good(
             *place, before=stored.number, hosts=[row.host for row in rows]
         )
@@ -236,11 +244,11 @@ class DeploymentActivities:
             for row in rows
         )
         await self.catalog.plans.store_rollback(deployment, turns)
-        share = applied.environment.strategy.rollback_max_unavailable
+        share = environment.strategy.rollback_max_unavailable
         return RollbackPlan(
             hosts=len(turns),
             batches=turns[-1].batch if turns else 0,
-            allowance=allowance(share, applied.environment.fleet.sizes()),
+            allowance=allowance(share, environment.fleet.sizes()),
         )
 
     @activity.defn
@@ -249,7 +257,7 @@ class DeploymentActivities:
         """End the deployment, give the lease back, and say how all hosts ended."""
         stored = await self.catalog.deployments.by_uuid(given.deployment)
         opened = Opened.model_validate(stored.plan)
-        rows = await self.catalog.plans.rows(given.deployment)
+        rows = await self.catalog.plans.rows(given.deployment, records=False)
         state = end_state(
             given.ending,
             [
@@ -305,7 +313,9 @@ class DeploymentActivities:
                 previous_release=prepared.previous_release,
                 revision=prepared.revision,
                 kind=request.kind,
-                whole_fleet=request.kind == "deploy" and request.limit is None,
+                whole_fleet=prepared.whole_fleet
+                and request.kind in ("deploy", "rollback")
+                and request.limit is None,
                 by=request.by,
                 reason=request.reason,
                 request=request.model_dump(mode="json"),
@@ -335,9 +345,11 @@ def _opened(
     stored: StoredDeployment, prepared: Prepared, request: DeploymentRequest, takeover: timedelta
 ) -> Opened:
     plan, strategy = prepared.plan, prepared.environment.strategy
+    one_location = strategy.spread == "one_location_at_a_time"
     balancer, gated = prepared.environment.balancer, not request.overrides
-    limits = [longest_turn(m, balancer) for m in prepared.manifests.values()]
+    limits = [longest_turn(m, balancer) for m in prepared.distinct.values()]
     limits += [longest_turn(setup, balancer) for setup in prepared.setups]
+    turn_limit = max(limits, default=timedelta(hours=1))
     return Opened(
         deployment=stored.uuid,
         number=stored.number,
@@ -351,22 +363,27 @@ def _opened(
                 number=wave.number,
                 hosts=wave.hosts,
                 batches=wave.batches,
+                barriers=wave.barriers,
                 bake=wave.bake,
                 approval=wave.approval and gated,
             )
             for wave in plan.waves
         ),
         allowance=plan.allowance,
+        side_by_side=1 if one_location else side_by_side(plan.allowance, BATCH),
         failures_allowed=plan.failures_allowed,
         unreachable_allowed=plan.unreachable_allowed,
         on_failure=strategy.on_failure,
         approval=prepared.environment.approval and gated and not request.approved,
         windows=bool(prepared.environment.windows) and gated,
+        alarms=bool(prepared.environment.alarms),
         override=request.override.strip(),
-        one_location=strategy.spread == "one_location_at_a_time",
-        turn_limit=max(limits, default=timedelta(hours=1)),
+        one_location=one_location,
+        turn_limit=turn_limit,
+        progress_deadline=strategy.progress_deadline or default_deadline(turn_limit),
         takeover=takeover,
         once=prepared.once,
+        staging_limit=staging_limit(prepared.distinct.values()),
         notify=_asked(prepared.environment),
     )
 
@@ -389,24 +406,29 @@ def _turns(
     keys: dict[str, list[str]],
     adopted: set[str],
 ) -> tuple[HostTurn, ...]:
-    """The hosts that have not ended. Those that fell out since the plan was made come first."""
+    """The hosts that have not ended. Those that fell out since the plan was made come first.
+
+    Whether a host is out is what is known now: while the deployment waited, another one may have
+    brought it into service, and then it needs room.
+    """
     turns = []
     fallen = {row.host for row in rows if not row.was_out and states.get(row.host, HostState()).out}
+    known = {host.name: host for host in environment.fleet.hosts}
     for row in rows:
-        host = environment.fleet.host(row.host)
+        host = known.get(row.host)
         state = states.get(row.host, HostState())
-        if row.outcome is not None or host is None or state.serving is Serving.DISABLED:
+        if not row.pending or host is None or state.serving is Serving.DISABLED:
             continue
         turns.append(
             HostTurn(
-                host=host,
+                host=host.in_its_turn,
                 host_keys=keys_of(host, keys),
                 manifest=row.manifest,
                 running=row.previous_manifest if row.phase == "forward" else state.manifest,
                 previous_release=row.previous_release or "",
                 turn=row.next_turn,
                 group=row.group,
-                was_out=row.was_out or state.out,
+                was_out=state.out,
                 was_broken=row.was_broken or row.manifest is None,
                 balanced=_balanced(host, setup),
                 own_workers=host.location in environment.own_workers,
@@ -422,17 +444,11 @@ def _balanced(host: Host, setup: Setup) -> bool:
     return role is None or role.balancer != "none"
 
 
-def _out_elsewhere(
-    environment: Environment,
-    turns: tuple[HostTurn, ...],
-    states: dict[str, HostState],
-    gone: frozenset[str],
-) -> dict[str, int]:
-    """Hosts that do not serve and are none of these, by location; nobody misses those gone."""
-    here = {turn.host.name for turn in turns} | gone
+def _out(environment: Environment, others: Collection[str]) -> dict[str, int]:
+    """Hosts that are out, by location; `others` are those that serve, or are counted elsewhere."""
     out: dict[str, int] = {}
     for host in environment.fleet.hosts:
-        if host.name not in here and states.get(host.name, HostState()).out:
+        if host.name not in others:
             out[host.location] = out.get(host.location, 0) + 1
     return out
 

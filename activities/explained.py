@@ -1,19 +1,17 @@
 """How activities of the control worker tell Temporal of errors."""
 
-import asyncio
 from collections.abc import Awaitable, Callable
 from functools import wraps
 from typing import Any, TypeVar
 
 import structlog
-from temporalio import activity
 from temporalio.exceptions import ApplicationError, ApplicationErrorCategory
 
+from apollo.activities.heartbeats import heartbeats
 from apollo.errors import ApolloError, Unavailable
 
 Method = TypeVar("Method", bound=Callable[..., Awaitable[Any]])
 _LOG: structlog.stdlib.BoundLogger = structlog.get_logger("apollo.control")
-_BEAT = 5.0
 
 
 def explained(method: Method) -> Method:
@@ -25,9 +23,9 @@ def explained(method: Method) -> Method:
 
     @wraps(method)
     async def call(*arguments: Any) -> Any:
-        heart = asyncio.create_task(_beat())
         try:
-            return await method(*arguments)
+            async with heartbeats():
+                return await method(*arguments)
         except ApolloError as error:
             text = f"{error.message}; {error.hint}" if error.hint else error.message
             if isinstance(error, Unavailable):
@@ -39,13 +37,5 @@ def explained(method: Method) -> Method:
                 non_retryable=True,
                 category=ApplicationErrorCategory.BENIGN,
             ) from error
-        finally:
-            heart.cancel()
 
     return call  # type: ignore[return-value]
-
-
-async def _beat() -> None:
-    while True:
-        await asyncio.sleep(_BEAT)
-        activity.heartbeat()

@@ -1,13 +1,14 @@
 """Host keys: which hosts are asked for theirs, and what was accepted at first use is kept."""
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from temporalio import activity
 
 from apollo.activities.explained import explained
+from apollo.activities.heartbeats import heartbeats
 from apollo.domain.environment import Environment
 from apollo.domain.fleet import Host
 from apollo.domain.keys import (
@@ -19,6 +20,7 @@ from apollo.domain.keys import (
     Scanned,
     ScanRequest,
 )
+from apollo.domain.staging import StagedKeys
 from apollo.domain.turn import TurnRecord
 from apollo.ports import Reach, ScanKey
 
@@ -28,20 +30,18 @@ if TYPE_CHECKING:
 
 AT_ONCE = 25
 """Hosts that one activity asks at the same time."""
-BEAT = 5.0
 BY = "first_use"
 """Who trusted a key that nobody compared, as the audit has it."""
 
 
 async def keep_accepted(
-    catalog: "Catalog", stored: "StoredDeployment", records: Sequence[TurnRecord]
+    catalog: "Catalog", stored: "StoredDeployment", accepted: Mapping[str, str]
 ) -> None:
-    """Trust the keys that turns have accepted."""
-    accepted = {record.host: record.host_key for record in records if record.host_key}
+    """Trust the keys that a deployment's turns have accepted, by host."""
     if accepted:
         place = stored.application, stored.environment
-        applied = await catalog.environments.get(*place, stored.revision)
-        await first_use(catalog, applied.environment, accepted, f"seen by {stored.label}")
+        environment = await catalog.environments.planned(*place, stored.revision)
+        await first_use(catalog, environment, accepted, f"seen by {stored.label}")
 
 
 async def first_use(
@@ -56,6 +56,11 @@ async def first_use(
     place = environment.application, environment.name
     lines = {host: [line] for host, line in accepted.items()}
     await catalog.keys.trust(*place, lines, BY, reason, mode="new_only")
+
+
+def accepted_keys(records: Iterable[TurnRecord]) -> dict[str, str]:
+    """The keys that turns have accepted though nobody had trusted one, by host."""
+    return {record.host: record.host_key for record in records if record.host_key}
 
 
 def keys_of(host: Host, keys: Mapping[str, Sequence[str]]) -> tuple[str, ...]:
@@ -80,7 +85,7 @@ class KeyActivities:
         return KeySurvey(
             targets=tuple(
                 KeyTarget(
-                    host=Host(**host.model_dump(exclude={"labels", "variables", "host_key"})),
+                    host=host.reached,
                     trusted=keys_of(host, stored),
                 )
                 for host in hosts[given.first : last]
@@ -88,6 +93,13 @@ class KeyActivities:
             own_workers=environment.own_workers,
             next=last if last < len(hosts) else None,
         )
+
+    @activity.defn
+    @explained
+    async def keep_staged_keys(self, given: StagedKeys) -> None:
+        """Trust the keys that were accepted while staging: the turns must see them again."""
+        stored = await self.catalog.deployments.by_uuid(given.deployment)
+        await keep_accepted(self.catalog, stored, given.host_keys)
 
 
 @dataclass
@@ -99,20 +111,12 @@ class ScanActivities:
     @activity.defn
     async def scan_keys(self, given: ScanInput) -> KeysFound:
         """Ask a page of hosts for their keys; nobody logs in."""
-        heart, gate = asyncio.create_task(_beat()), asyncio.Semaphore(AT_ONCE)
+        gate = asyncio.Semaphore(AT_ONCE)
 
         async def one(target: KeyTarget) -> Scanned:
             place = given.application, given.environment
             async with gate:
                 return await self.scan_key(Reach(target.host, target.trusted, False, *place))
 
-        try:
+        async with heartbeats():
             return KeysFound(hosts=tuple(await asyncio.gather(*map(one, given.targets))))
-        finally:
-            heart.cancel()
-
-
-async def _beat() -> None:
-    while True:
-        activity.heartbeat()
-        await asyncio.sleep(BEAT)

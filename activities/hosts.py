@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -11,12 +10,12 @@ import structlog
 from temporalio import activity
 from temporalio.exceptions import ApplicationError, ApplicationErrorCategory
 
+from apollo.activities.heartbeats import heartbeats
 from apollo.domain.status import Outcome
 from apollo.domain.turn import TurnInput, TurnRecord
 from apollo.errors import TurnError
 from apollo.ports import Footing, RunTurn
 
-BEAT = 1.0
 EXPECTED = ApplicationErrorCategory.BENIGN
 """Hosts fail: that is recorded, and red in the history, but no reason for a worker's traceback."""
 _LOG: structlog.stdlib.BoundLogger = structlog.get_logger("apollo.turns")
@@ -59,7 +58,7 @@ class HostActivities:
         log.info("turn begins", phase=given.phase, turn=given.turn, attempt=info.attempt)
         work = asyncio.ensure_future(self.run_turn(given, attempt_ms, footing))
         try:
-            async with _beating(footing):
+            async with heartbeats(footing.details):
                 record = await _see_through(work, footing)
         except TurnError as error:
             log.warning("attempt failed", error=error.code, step=error.step, found=error.message)
@@ -93,20 +92,6 @@ async def _see_through(work: asyncio.Future[TurnRecord], footing: Footing) -> Tu
                 with contextlib.suppress(asyncio.CancelledError, TurnError):
                     await work
                 raise
-
-
-@contextlib.asynccontextmanager
-async def _beating(footing: Footing) -> AsyncIterator[None]:
-    async def beat(details: Callable[[], dict[str, Any]]) -> None:
-        while True:
-            activity.heartbeat(details())
-            await asyncio.sleep(BEAT)
-
-    heart = asyncio.create_task(beat(footing.details))
-    try:
-        yield
-    finally:
-        heart.cancel()
 
 
 def _inherited(details: Any, attempt: int) -> Footing:

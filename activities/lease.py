@@ -86,7 +86,7 @@ class LeaseKeeper:
         stored = await self.catalog.deployments.by_workflow(holder.workflow_id)
         if stored is None:
             return True
-        rows = await self.catalog.plans.rows(stored.uuid)
+        rows = await self.catalog.plans.rows(stored.uuid, records=False)
         batches = dict.fromkeys(
             names.batch_id(holder.workflow_id, row.phase, row.wave, row.batch) for row in rows
         )
@@ -100,11 +100,10 @@ class LeaseKeeper:
         self, stored: StoredDeployment, rows: list[HostRow], batches: list[str]
     ) -> None:
         """Record what a dead deployment had begun: turns without an end are lost."""
+        by_host = {(row.host, row.phase): row for row in rows}
         for batch in batches:
             for turn, end in await self._turns(batch):
-                row = next(
-                    (r for r in rows if (r.host, r.phase) == (turn.host.name, turn.phase)), None
-                )
+                row = by_host.get((turn.host.name, turn.phase))
                 if row is None or row.turns >= turn.turn:
                     continue
                 record = end or _lost(turn, stored.label)

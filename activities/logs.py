@@ -1,6 +1,5 @@
 """What hooks print while they run: whose turn it is, and what is on the host."""
 
-import asyncio
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -8,6 +7,7 @@ from temporalio import activity
 from temporalio.exceptions import ApplicationError, ApplicationErrorCategory
 
 from apollo.activities.explained import explained
+from apollo.activities.heartbeats import heartbeats
 from apollo.activities.host_keys import keys_of
 from apollo.domain.logs import HostLog, LogRead, LogRequest, LogTarget
 from apollo.domain.manifest import Manifest
@@ -18,8 +18,6 @@ from apollo.ports import ReadPrinted
 if TYPE_CHECKING:
     from apollo.artifacts.store import Store
     from apollo.catalog.catalog import Catalog
-
-BEAT = 5.0
 
 
 @dataclass
@@ -47,7 +45,7 @@ class LogActivities:
             ended = not mine or mine[-1].outcome not in (None, Outcome.UNREACHABLE)
             if not mine or (ended and not given.deployment):
                 continue
-            environment = (await self.catalog.environments.get(*place, stored.revision)).environment
+            environment = await self.catalog.environments.planned(*place, stored.revision)
             digest = mine[-1].manifest or mine[-1].previous_manifest
             host = environment.fleet.host(given.host)
             if host is None or digest is None:
@@ -86,9 +84,9 @@ class PrintedActivities:
         Raises:
             ApplicationError: The host cannot be reached, or what it says cannot be shown.
         """
-        heart = asyncio.create_task(_beat())
         try:
-            return await self.read_printed(given)
+            async with heartbeats():
+                return await self.read_printed(given)
         except TurnError as error:
             raise ApplicationError(
                 error.message,
@@ -96,11 +94,3 @@ class PrintedActivities:
                 non_retryable=True,
                 category=ApplicationErrorCategory.BENIGN,
             ) from error
-        finally:
-            heart.cancel()
-
-
-async def _beat() -> None:
-    while True:
-        activity.heartbeat()
-        await asyncio.sleep(BEAT)

@@ -34,10 +34,10 @@ class NotificationActivities:
         """Post to one webhook; who it was, and what it answered."""
         told = given.notification
         stored = await self.catalog.deployments.by_uuid(told.deployment)
-        applied = await self.catalog.environments.get(
+        environment = await self.catalog.environments.planned(
             stored.application, stored.environment, stored.revision
         )
-        webhook = applied.environment.notify[given.hook].webhook
+        webhook = environment.notify[given.hook].webhook
         body = message(
             told,
             Told(

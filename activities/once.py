@@ -8,7 +8,7 @@ from temporalio.exceptions import ApplicationError
 
 from apollo.activities.deployments import check_lease, folder_of
 from apollo.activities.explained import explained
-from apollo.activities.host_keys import keep_accepted, keys_of
+from apollo.activities.host_keys import accepted_keys, keep_accepted, keys_of
 from apollo.domain.environment import Environment
 from apollo.domain.fleet import Host
 from apollo.domain.once import (
@@ -42,7 +42,7 @@ class OnceActivities:
         stored = await self.catalog.deployments.by_uuid(load.deployment)
         await check_lease(self.catalog, stored, load.workflow_id, load.granted_ms)
         place = stored.application, stored.environment
-        environment = (await self.catalog.environments.get(*place, stored.revision)).environment
+        environment = await self.catalog.environments.planned(*place, stored.revision)
         setup = (await self.catalog.releases.get(stored.application, stored.release)).release.setup
         hook = hook_of(setup, load.when)
         if hook is None:
@@ -78,7 +78,7 @@ class OnceActivities:
     async def _rows(self, load: OnceLoad, stored: "StoredDeployment") -> "dict[str, HostRow]":
         """The hosts that may run it: before, all that can have a turn; after, those it reached."""
         states = await self.catalog.hosts.states(stored.application, stored.environment)
-        rows = await self.catalog.plans.rows(load.deployment, "forward")
+        rows = await self.catalog.plans.rows(load.deployment, "forward", records=False)
         if load.when == "after":
             return {row.host: row for row in rows if row.outcome and row.outcome.good}
         disabled = {name for name, each in states.items() if each.serving is Serving.DISABLED}
@@ -90,7 +90,7 @@ class OnceActivities:
         """Keep what the hook has printed on a host."""
         await self.catalog.outputs.record(given.deployment, [given.record])
         stored = await self.catalog.deployments.by_uuid(given.deployment)
-        await keep_accepted(self.catalog, stored, [given.record])
+        await keep_accepted(self.catalog, stored, accepted_keys([given.record]))
 
 
 def _turn(

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 from temporalio import activity
 
 from apollo.activities.explained import explained
-from apollo.activities.host_keys import first_use
+from apollo.activities.heartbeats import heartbeats
+from apollo.activities.host_keys import first_use, keys_of
 from apollo.catalog.records import AppliedEnvironment, StoredDeployment
 from apollo.domain.fleet import Host
 from apollo.domain.manifest import Manifest, build_manifest
@@ -32,8 +33,8 @@ from apollo.domain.sync import (
 )
 from apollo.errors import NotFound, Refused
 from apollo.executions import runs
-from apollo.planning import limited
 from apollo.ports import LookAt, Reach
+from apollo.prepared import limited
 
 if TYPE_CHECKING:
     from temporalio.client import Client
@@ -42,7 +43,6 @@ if TYPE_CHECKING:
 
 AT_ONCE = 25
 """Hosts that one activity connects to at the same time."""
-BEAT = 5.0
 
 
 @dataclass
@@ -76,11 +76,8 @@ class SyncActivities:
             revision=applied.revision,
             targets=tuple(
                 Target(
-                    host=Host(**host.model_dump(exclude={"labels", "variables", "host_key"})),
-                    host_keys=(
-                        *((host.host_key,) if host.host_key else ()),
-                        *keys.get(host.name, ()),
-                    ),
+                    host=host.reached,
+                    host_keys=keys_of(host, keys),
                     root=_manifest(release, applied, host).root,
                 )
                 for host in chunk
@@ -173,7 +170,6 @@ class LookActivities:
     @activity.defn
     async def look(self, given: LookInput) -> Looked:
         """Look at a page of hosts, changing nothing on any."""
-        heart = asyncio.create_task(_beat())
         gate = asyncio.Semaphore(AT_ONCE)
 
         async def one(target: Target) -> Sight:
@@ -187,16 +183,8 @@ class LookActivities:
                 )
                 return await self.look_at(reach, target.root)
 
-        try:
+        async with heartbeats():
             return Looked(sights=tuple(await asyncio.gather(*map(one, given.targets))))
-        finally:
-            heart.cancel()
-
-
-async def _beat() -> None:
-    while True:
-        activity.heartbeat()
-        await asyncio.sleep(BEAT)
 
 
 def _state(states: dict[str, HostState], host: str) -> HostState:

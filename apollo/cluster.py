@@ -27,6 +27,8 @@ from apollo.settings import Settings
 from apollo.wiring import connect_temporal
 
 _PAUSE = 0.5
+ABSENT = timedelta(seconds=90)
+"""A worker with free slots asks the server every minute at the latest."""
 _LATER = (
     RPCStatusCode.UNAVAILABLE,
     RPCStatusCode.DEADLINE_EXCEEDED,
@@ -172,6 +174,16 @@ async def pollers(client: Client, queue: str) -> list[Poller]:
         Poller(each.identity, each.last_access_time.ToDatetime(UTC)) for each in answer.pollers
     )
     return sorted(found, key=lambda poller: poller.seen, reverse=True)
+
+
+async def present(client: Client, queue: str) -> int:
+    """How many workers poll a queue now; who has left is in the server's list for minutes.
+
+    Raises:
+        Unavailable: The server does not say.
+    """
+    now = datetime.now(UTC)
+    return sum(now - each.seen < ABSENT for each in await pollers(client, queue))
 
 
 async def _connected(settings: Settings, namespace: str | None, deadline: float) -> Client:

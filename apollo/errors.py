@@ -13,8 +13,8 @@ ApolloError
     ├── ConnectFailed, HostKeyUnknown, HostKeyChanged, AuthFailed, NoShell
     ├── HostBusy, Fenced, ForeignRoot, RootNotWritable, DiskFull, NothingRuns
     ├── DigestMismatch, SecretUnavailable
-    ├── HookFailed, HookTimedOut, HookLost, NotHealthy
-    └── BalancerFailed
+    ├── HookFailed, HookTimedOut, HookLost, JournalLost, NotHealthy
+    └── BalancerUnavailable, BalancerFailed
 
 `retried` says whether another attempt at the same turn is made; `unreachable` whether the host's
 own reasons kept it from changing, which says nothing about the release (rule 5).
@@ -189,8 +189,20 @@ class HookLost(TurnError):
     """A hook's runner vanished, though the host stayed up."""
 
 
+class JournalLost(TurnError):
+    """A hook has removed the turn's journal; the next attempt puts the host back."""
+
+    retried = True
+
+
 class NotHealthy(TurnError):
     """The health check did not pass within its deadline."""
+
+
+class BalancerUnavailable(TurnError):
+    """This worker cannot speak to the balancer: it may not run its commands, or lacks something."""
+
+    unreachable = True
 
 
 class BalancerFailed(TurnError):

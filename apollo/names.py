@@ -21,6 +21,11 @@ SCHEDULES = "apollo/"
 SEARCH_ATTRIBUTES = (APPLICATION, ENVIRONMENT, RELEASE, STATE, DEPLOYMENT, HOSTS, FAILURES)
 
 
+def hosts_queue(location: str | None = None) -> str:
+    """The queue of host workers: of a location's own, or of all others."""
+    return f"{HOSTS_QUEUE}-{location}" if location else HOSTS_QUEUE
+
+
 def deployment_id(application: str, environment: str, request: str) -> str:
     """The workflow id of a deployment."""
     return f"deployment/{application}/{environment}/{request}"
@@ -29,6 +34,11 @@ def deployment_id(application: str, environment: str, request: str) -> str:
 def batch_id(deployment: str, phase: str, wave: int, batch: int) -> str:
     """The workflow id of a batch."""
     return f"{deployment}/{phase}/{wave}/batch/{batch}"
+
+
+def staging_id(deployment: str, wave: int, batch: int) -> str:
+    """The workflow id of a batch's staging ahead."""
+    return f"{deployment}/forward/{wave}/staging/{batch}"
 
 
 def look_id(asked_by: str) -> str:

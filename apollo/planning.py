@@ -1,42 +1,23 @@
 """What a deployment would do: the catalog's knowledge, put before the planner."""
 
-from collections import Counter
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+import asyncio
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from apollo.domain.base import Share
 from apollo.domain.deployment import DeploymentRequest
 from apollo.domain.environment import Environment
-from apollo.domain.fleet import select
-from apollo.domain.manifest import Manifest, build_manifest
+from apollo.domain.manifest import Manifest, build_manifests
 from apollo.domain.once import OnceOutline, outlines
-from apollo.domain.plan import HostState, Plan, make_plan, marks
+from apollo.domain.plan import HostState, Plan, make_plan
 from apollo.domain.release import Release
-from apollo.domain.setup import Setup
 from apollo.domain.strategy import Wave
 from apollo.errors import Refused
+from apollo.going_back import for_rollback, prepare_rollback
+from apollo.prepared import Prepared, limited, most_common, plan_within, setups_of
 
 if TYPE_CHECKING:
     from apollo.catalog.catalog import Catalog
-
-
-@dataclass(frozen=True)
-class Prepared:
-    """A plan, and what it was made of."""
-
-    environment: Environment
-    revision: int
-    release: Release
-    previous_release: str
-    states: dict[str, HostState]
-    manifests: dict[str, Manifest]
-    digests: dict[str, str]
-    plan: Plan
-    restart: bool = False
-    once: tuple[OnceOutline, ...] = ()
-    setups: tuple[Setup, ...] = ()
-    """Of a restart: how what runs is set up."""
 
 
 async def prepare(
@@ -56,25 +37,17 @@ async def prepare(
     _check_request(request)
     if request.restart:
         return await _prepare_restart(catalog, request, revision)
+    if request.rollback and not request.release:
+        return await prepare_rollback(catalog, request, revision)
     applied = await catalog.environments.get(request.application, request.environment, revision)
     previous = await catalog.deployments.current_release(request.application, request.environment)
     stored = await catalog.releases.get(request.application, _version(request, previous))
-    environment = for_sync(applied.environment) if request.only else applied.environment
+    environment = _as_asked(applied.environment, request)
     known = await catalog.hosts.states(request.application, request.environment)
     states: dict[str, HostState] = dict(known)
-    try:
-        manifests = {
-            host.name: build_manifest(stored.release, environment, host)
-            for host in environment.fleet.hosts
-        }
-        digests = _digests(manifests)
-        plan = make_plan(
-            environment.fleet,
-            environment.strategy,
-            states,
-            digests,
-            limit=hosts if request.only else limited(environment, request.limit, states, digests),
-            redeploy=request.redeploy,
+    try:  # in a thread: the fleet may be large, and the worker has to give signs of life
+        manifests, digests, plan = await asyncio.to_thread(
+            _computed, request, stored.release, environment, states, hosts
         )
         once = _once(request, stored.release, environment, plan)
     except ValueError as error:
@@ -94,6 +67,31 @@ async def prepare(
     )
 
 
+def _computed(
+    request: DeploymentRequest,
+    release: Release,
+    environment: Environment,
+    states: dict[str, HostState],
+    hosts: Sequence[str],
+) -> tuple[dict[str, Manifest], dict[str, str], Plan]:
+    """Manifests, their digests and the plan.
+
+    Raises:
+        ValueError: Something names what there is not.
+    """
+    manifests = build_manifests(release, environment, environment.fleet.hosts)
+    digests = _digests(manifests)
+    plan = make_plan(
+        environment.fleet,
+        environment.strategy,
+        states,
+        digests,
+        limit=hosts if request.only else limited(environment, request.limit, states, digests),
+        redeploy=request.redeploy,
+    )
+    return manifests, digests, plan
+
+
 def _once(
     request: DeploymentRequest, release: Release, environment: Environment, plan: Plan
 ) -> tuple[OnceOutline, ...]:
@@ -111,6 +109,12 @@ def _version(request: DeploymentRequest, current: str | None) -> str:
             hint="name one; apollo release list shows them",
         )
     return version
+
+
+def _as_asked(environment: Environment, request: DeploymentRequest) -> Environment:
+    if request.only:
+        return for_sync(environment)
+    return for_rollback(environment) if request.rollback else environment
 
 
 def for_sync(environment: Environment) -> Environment:
@@ -138,24 +142,14 @@ async def _prepare_restart(
     environment = applied.environment.model_copy(update={"strategy": strategy})
     digests = {h: s.manifest for h, s in states.items() if s.manifest and s.release}
     running = [host for host in environment.fleet.hosts if host.name in digests]
-    try:
-        chosen = limited(environment, request.limit, states, digests)
-        plan = make_plan(
-            environment.fleet,
-            environment.strategy,
-            states,
-            digests,
-            limit=[h.name for h in running if chosen is None or h.name in chosen],
-            redeploy=True,
-        )
-    except ValueError as error:
-        raise Refused(f"{environment.label}: {error}", hint="mend it and apply again") from error
+    hosts = [host.name for host in running]
+    plan = plan_within(environment, hosts, request.limit, states, digests, redeploy=True)
     if not plan.hosts:
         raise Refused(
             f"{environment.label}: no host is known to run anything that could be restarted",
             hint="see apollo hosts",
         )
-    release = current or _most_common(states[host.host].release for host in plan.hosts)
+    release = current or most_common(states[host.host].release for host in plan.hosts)
     return Prepared(
         environment=environment,
         revision=applied.revision,
@@ -166,27 +160,12 @@ async def _prepare_restart(
         digests=digests,
         plan=plan,
         restart=True,
-        setups=await _setups(
+        setups=await setups_of(
             catalog,
             request.application,
-            {(states[host.name].release or "", host.role or "") for host in running},
+            ((states[host.name].release or "", host.role or "") for host in running),
         ),
     )
-
-
-async def _setups(
-    catalog: "Catalog", application: str, running: set[tuple[str, str]]
-) -> tuple[Setup, ...]:
-    """How these releases are set up for these roles."""
-    found: list[Setup] = []
-    for version, role in sorted(running):
-        release = (await catalog.releases.get(application, version)).release
-        found.append(release.setup.for_role(role))
-    return tuple(found)
-
-
-def _most_common(releases: Iterable[str | None]) -> str:
-    return Counter(release or "" for release in releases).most_common(1)[0][0]
 
 
 def _check_request(request: DeploymentRequest) -> None:
@@ -197,22 +176,9 @@ def _check_request(request: DeploymentRequest) -> None:
         )
 
 
-def limited(
-    environment: Environment,
-    limit: str | None,
-    states: dict[str, HostState],
-    digests: dict[str, str],
-) -> list[str] | None:
-    """The hosts that an expression names; none without one.
-
-    Raises:
-        ValueError: Something in it matches nothing.
-    """
-    if limit is None:
-        return None
-    known = marks(environment.fleet, states, digests)
-    return [host.name for host in select(environment.fleet.hosts, limit, known)]
-
-
 def _digests(manifests: dict[str, Manifest]) -> dict[str, str]:
-    return {host: manifest.digest for host, manifest in manifests.items()}
+    known: dict[int, str] = {}
+    for manifest in manifests.values():  # many hosts share one
+        if id(manifest) not in known:
+            known[id(manifest)] = manifest.digest
+    return {host: known[id(manifest)] for host, manifest in manifests.items()}

@@ -7,6 +7,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Protocol, Self
 
+from apollo.domain.alarms import Alarm, Reading
 from apollo.domain.fleet import Host
 from apollo.domain.keys import Scanned
 from apollo.domain.logs import HostLog, LogRead
@@ -181,6 +182,13 @@ class ReadPrinted(Protocol):
         Raises:
             TurnError: The host cannot be reached, or what it says cannot be shown.
         """
+
+
+class ReadAlarm(Protocol):
+    """Asks what watches a release how it stands."""
+
+    async def __call__(self, alarm: Alarm) -> Reading:
+        """How an alarm stands; never raises."""
 
 
 class LookAt(Protocol):

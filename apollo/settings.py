@@ -2,15 +2,23 @@
 
 import getpass
 import os
+import shlex
 import sys
 from pathlib import Path
+from typing import Annotated
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 
 def _home() -> Path:
     return Path.home() / ".apollo"
+
+
+def _command(entry: str) -> str:
+    if not shlex.split(entry):  # it raises ValueError where a quote is open
+        raise ValueError("expected a program, its first words, or a folder that ends with /")
+    return entry
 
 
 class Settings(BaseSettings):
@@ -36,6 +44,8 @@ class Settings(BaseSettings):
     """Who is deploying, for the audit; by default the login name."""
     allow_secrets: list[str] = ["env:APOLLO_SECRET_", "file:/etc/apollo/secrets/"]
     """Prefixes of references that this worker resolves."""
+    allow_commands: list[Annotated[str, AfterValidator(_command)]] = []
+    """First words of commands, or folders of programs, that environments may have run here."""
     ui: str = ""
     """Where the Temporal UI is, for links to it; by default that of `apollo up`."""
     ssh_handshakes: int = Field(default=30, ge=1, le=1000)

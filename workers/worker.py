@@ -14,16 +14,21 @@ from temporalio.client import Client
 from temporalio.worker import PollerBehaviorAutoscaling, Worker
 
 from apollo import names
+from apollo.activities.alarms import AlarmActivities
 from apollo.activities.deployments import DeploymentActivities
 from apollo.activities.host_keys import KeyActivities, ScanActivities
 from apollo.activities.hosts import HostActivities
 from apollo.activities.logs import LogActivities, PrintedActivities
 from apollo.activities.notifications import NotificationActivities
 from apollo.activities.once import OnceActivities
+from apollo.activities.progress import ProgressActivities
 from apollo.activities.promotions import PromotionActivities
+from apollo.activities.staging import StagingActivities
+from apollo.activities.steering import SteeringActivities
 from apollo.activities.sync import LookActivities, SyncActivities
+from apollo.alarms import AlarmReader
 from apollo.balancers import build_balancer
-from apollo.cluster import ensure_search_attributes, usable
+from apollo.cluster import ensure_search_attributes, present, usable
 from apollo.errors import Unavailable
 from apollo.hosts.look import Looker
 from apollo.hosts.printed import PrintedReader
@@ -32,6 +37,7 @@ from apollo.hosts.secrets import ReferenceSecrets
 from apollo.hosts.session import SshHosts
 from apollo.hosts.turn import TurnRunner
 from apollo.links import temporal_link
+from apollo.ports import Hosts
 from apollo.pulse import beating
 from apollo.settings import Settings
 from apollo.telemetry import configure_logging
@@ -44,9 +50,10 @@ from apollo.workflows.look import Look
 from apollo.workflows.notification import Notification
 from apollo.workflows.promotion import Promotion
 from apollo.workflows.scan import ScanKeys
+from apollo.workflows.staging import StageAhead
 
 Role = Literal["control", "hosts", "all"]
-WORKFLOWS = (Deployment, Batch, Promotion, Notification, Look, Logs, ScanKeys)
+WORKFLOWS = (Deployment, Batch, Promotion, Notification, Look, Logs, ScanKeys, StageAhead)
 
 
 async def run_worker(settings: Settings, role: Role = "all", locations: Sequence[str] = ()) -> None:
@@ -66,18 +73,21 @@ async def run_worker(settings: Settings, role: Role = "all", locations: Sequence
 
 @asynccontextmanager
 async def running(
-    client: Client, settings: Settings, role: Role = "all", locations: Sequence[str] = ()
+    client: Client,
+    settings: Settings,
+    role: Role = "all",
+    locations: Sequence[str] = (),
+    hosts: Hosts | None = None,
 ) -> AsyncIterator[None]:
-    """The workers of one process while the context is open."""
+    """The workers of one process while the context is open; `hosts` are reached by SSH."""
     async with AsyncExitStack() as stack:
         if role in ("control", "all"):
             catalog = await stack.enter_async_context(open_catalog(settings))
             if not await usable(client):  # some servers let nobody list or make them
                 await ensure_search_attributes(client)
             takeover = timedelta(seconds=settings.takeover)
-            control = DeploymentActivities(
-                catalog, open_store(settings), client, takeover, settings.pull_above
-            )
+            store = open_store(settings)
+            control = DeploymentActivities(catalog, store, client, takeover, settings.pull_above)
             promotions = PromotionActivities(catalog, client)
             notifications = NotificationActivities(
                 catalog, _secrets(settings), partial(temporal_link, settings), post
@@ -85,26 +95,32 @@ async def running(
             offered = (
                 control,
                 OnceActivities(catalog),
+                ProgressActivities(catalog, partial(present, client)),
+                SteeringActivities(catalog),
                 KeyActivities(catalog),
-                LogActivities(catalog, open_store(settings)),
+                LogActivities(catalog, store),
                 promotions,
                 SyncActivities(catalog, client),
+                AlarmActivities(
+                    catalog, AlarmReader(_secrets(settings), tuple(settings.allow_commands))
+                ),
                 notifications,
             )
-            await stack.enter_async_context(_control_worker(client, settings, *offered))
+            await stack.enter_async_context(control_worker(client, settings, WORKFLOWS, *offered))
         if role in ("hosts", "all"):
-            runner = _runner(settings)
+            runner = _runner(settings, hosts or _ssh(settings))
             offers = (
                 HostActivities(runner),
+                StagingActivities(runner),
                 LookActivities(Looker(runner.hosts)),
                 PrintedActivities(PrintedReader(runner.hosts, runner.secrets)),
                 ScanActivities(scan),
             )
-            queues = [f"{names.HOSTS_QUEUE}-{location}" for location in locations]
+            queues = [names.hosts_queue(location) for location in locations]
             if role == "all" or not queues:
-                queues.append(names.HOSTS_QUEUE)
+                queues.append(names.hosts_queue())
             for queue in queues:
-                await stack.enter_async_context(_hosts_worker(client, settings, queue, *offers))
+                await stack.enter_async_context(hosts_worker(client, settings, queue, *offers))
         yield
 
 
@@ -114,11 +130,14 @@ def activities_of(*offered: object) -> list[Callable[..., Any]]:
     return [method for method in methods if hasattr(method, "__temporal_activity_definition")]
 
 
-def _control_worker(client: Client, settings: Settings, *offered: object) -> Worker:
+def control_worker(
+    client: Client, settings: Settings, workflows: Sequence[type], *offered: object
+) -> Worker:
+    """The worker of workflows and of what they ask of the catalog."""
     return Worker(
         client,
         task_queue=names.CONTROL_QUEUE,
-        workflows=WORKFLOWS,
+        workflows=workflows,
         activities=activities_of(*offered),
         identity=_identity("control"),
         max_concurrent_workflow_tasks=20,
@@ -127,7 +146,8 @@ def _control_worker(client: Client, settings: Settings, *offered: object) -> Wor
     )
 
 
-def _hosts_worker(client: Client, settings: Settings, queue: str, *offered: object) -> Worker:
+def hosts_worker(client: Client, settings: Settings, queue: str, *offered: object) -> Worker:
+    """The worker of what is done on hosts."""
     return Worker(
         client,
         task_queue=queue,
@@ -139,17 +159,21 @@ def _hosts_worker(client: Client, settings: Settings, queue: str, *offered: obje
     )
 
 
-def _runner(settings: Settings) -> TurnRunner:
+def _ssh(settings: Settings) -> SshHosts:
+    return SshHosts(
+        key=settings.ssh_key,
+        passphrase=_passphrase(settings),
+        handshakes=settings.ssh_handshakes,
+        jump_handshakes=settings.ssh_jump_handshakes,
+    )
+
+
+def _runner(settings: Settings, hosts: Hosts) -> TurnRunner:
     return TurnRunner(
-        hosts=SshHosts(
-            key=settings.ssh_key,
-            passphrase=_passphrase(settings),
-            handshakes=settings.ssh_handshakes,
-            jump_handshakes=settings.ssh_jump_handshakes,
-        ),
+        hosts=hosts,
         manifests=StoredManifests(open_store(settings), settings.store_public_url.rstrip("/")),
         secrets=_secrets(settings),
-        build_balancer=build_balancer,
+        build_balancer=partial(build_balancer, allowed=tuple(settings.allow_commands)),
     )
 
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+from collections.abc import Sequence
 from datetime import timedelta
 
 from temporalio import workflow
@@ -14,6 +15,7 @@ with workflow.unsafe.imports_passed_through():
     from apollo import names
     from apollo.activities.deployments import DeploymentActivities
     from apollo.activities.hosts import HostActivities
+    from apollo.domain.progress import Pulse
     from apollo.domain.rolling import Rolling
     from apollo.domain.rollout import (
         BatchControl,
@@ -24,13 +26,19 @@ with workflow.unsafe.imports_passed_through():
         RecordInput,
     )
     from apollo.domain.status import Outcome
-    from apollo.domain.turn import TurnInput, TurnRecord
+    from apollo.domain.turn import TurnInput, TurnRecord, handfuls
     from apollo.workflows.inputs import first_only, one_input
     from apollo.workflows.options import quick, turn_options
 
 RECORD_EVERY = timedelta(seconds=5)
 RECORD_AT_ONCE = 50
-"""Each failed turn brings the end of its output along: 50 of them stay far below 1 MB."""
+RECORD_LARGEST = 200_000
+"""Characters; each failed turn brings the end of its output along."""
+AT_ONCE = 100
+"""Turns that begin in one task of the workflow, which must end within two seconds."""
+BREATH = timedelta(milliseconds=1)
+BEGIN_BY_HANDFULS = "begin by handfuls"
+RECORD_BY_SIZE = "record by size"
 
 
 @workflow.defn(failure_exception_types=[ValidationError])
@@ -45,6 +53,8 @@ class Batch:
         self._controls: list[BatchControl] = []
         self._closing = False
         self._vanished = 0
+        self._pulse = Pulse(given.progress_deadline)
+        self._slow: tuple[str, ...] = ()
         self._accepted: dict[str, str] = {}
         """Host keys accepted at first use; another turn of the same host must see them again."""
 
@@ -70,6 +80,8 @@ class Batch:
             return
         self._controls.append(word)
         self._rolling.control(word)
+        self._pulse.rest(workflow.now())
+        self._slow = ()
 
     async def _work(self) -> BatchResult:
         hosts = await workflow.execute_activity_method(
@@ -81,7 +93,9 @@ class Batch:
         while True:
             vanished = self._vanished
             recorder = asyncio.create_task(self._record())
+            watch = asyncio.create_task(self._watch())
             await self._roll(hosts)
+            watch.cancel()
             self._closing = True
             await recorder
             if self._vanished == vanished:
@@ -94,15 +108,48 @@ class Batch:
         tasks: list[asyncio.Task[None]] = []
         while True:
             seen = rolling.moves
-            tasks += [asyncio.create_task(self._turn(hosts, turn)) for turn in rolling.begin()]
+            begun = rolling.begin()
+            tasks += [asyncio.create_task(self._turn(hosts, turn)) for turn in begun[:AT_ONCE]]
+            if (more := begun[AT_ONCE:]) and workflow.patched(BEGIN_BY_HANDFULS):
+                tasks += await self._begin_more(hosts, more)
+            else:
+                tasks += [asyncio.create_task(self._turn(hosts, turn)) for turn in more]
             if rolling.finished:
                 break
             await workflow.wait_condition(lambda seen=seen: rolling.moves != seen)  # type: ignore[misc]
             tasks = [task for task in tasks if not _ended(task)]
 
+    async def _begin_more(
+        self, hosts: BatchHosts, turns: Sequence[HostTurn]
+    ) -> list[asyncio.Task[None]]:
+        """A task of the workflow in which hundreds of turns begin takes too long for one."""
+        tasks: list[asyncio.Task[None]] = []
+        for first in range(0, len(turns), AT_ONCE):
+            await workflow.sleep(BREATH, summary="more turns begin")
+            some = turns[first : first + AT_ONCE]
+            tasks += [asyncio.create_task(self._turn(hosts, turn)) for turn in some]
+        return tasks
+
+    async def _watch(self) -> None:
+        """Tell of locations that end no turn for too long, and when they move again."""
+        if not self._given.progress_deadline:
+            return
+        while True:
+            await workflow.wait_condition(lambda: self._pulse.busy and not self._rolling.paused)
+            wait = self._pulse.next_look(workflow.now())
+            await workflow.sleep(wait, summary="do all locations move?")
+            await self._tell_slow()
+
+    async def _tell_slow(self) -> None:
+        slow = () if self._rolling.paused else self._pulse.slow(workflow.now())
+        if slow or self._slow:
+            self._slow = slow
+            await self._tell_deployment()
+
     async def _turn(self, hosts: BatchHosts, turn: HostTurn) -> None:
         given = hosts.turn(self._given.load, turn).knowing(self._accepted.get(turn.host.name, ""))
         options = turn_options(given, turn.own_workers, self._given)
+        self._pulse.begun(turn.host.location, workflow.now())
         try:
             record = await workflow.execute_activity_method(HostActivities.turn, given, **options)
         except ActivityError as error:
@@ -110,6 +157,9 @@ class Batch:
         if record.host_key:
             self._accepted[record.host] = record.host_key
         self._rolling.end(record)
+        self._pulse.ended(turn.host.location, workflow.now(), self._rolling.busy)
+        if self._slow:
+            await self._tell_slow()
 
     async def _record(self) -> None:
         """Write ends by the handful: as many as there are lanes, or what came within seconds."""
@@ -119,8 +169,9 @@ class Batch:
             if not self._closing:
                 await self._gather_ends()
             records, rolling.unrecorded = tuple(rolling.unrecorded), []
-            for first in range(0, len(records), RECORD_AT_ONCE):
-                await self._write(records[first : first + RECORD_AT_ONCE])
+            largest = RECORD_LARGEST if workflow.patched(RECORD_BY_SIZE) else None
+            for some in handfuls(records, RECORD_AT_ONCE, largest):
+                await self._write(some)
 
     async def _gather_ends(self) -> None:
         rolling = self._rolling
@@ -146,10 +197,17 @@ class Batch:
         )
         if told and self._rolling.gone(told.gone):  # an older worker says nothing
             self._vanished += 1
+        await self._tell_deployment()
+
+    async def _tell_deployment(self) -> None:
         if parent := workflow.info().parent:
             handle = workflow.get_external_workflow_handle(parent.workflow_id)
+            stalled = bool(self._slow) and self._pulse.stalled(workflow.now())
+            progress = self._rolling.result().model_copy(
+                update={"slow": self._slow, "stalled": stalled}
+            )
             with contextlib.suppress(ApplicationError):  # the deployment may just have ended
-                await handle.signal(names.PROGRESS, self._rolling.result())
+                await handle.signal(names.PROGRESS, progress)
 
 
 def _ended(task: asyncio.Task[None]) -> bool:

@@ -2,7 +2,9 @@
 
 import asyncio
 import contextlib
-from typing import Any
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Literal
 
 from temporalio import workflow
 from temporalio.common import RawValue, SearchAttributeUpdate
@@ -11,14 +13,15 @@ from temporalio.exceptions import ApplicationError
 with workflow.unsafe.imports_passed_through():
     from apollo import names
     from apollo.activities.deployments import DeploymentActivities
+    from apollo.activities.progress import ProgressActivities
     from apollo.domain.base import parse_share
     from apollo.domain.capacity import allowance
     from apollo.domain.controls import Controls, pace_refusal
     from apollo.domain.deployment import Control, PaceControl
     from apollo.domain.details import deployment_details
+    from apollo.domain.progress import SlowInput
     from apollo.domain.rollout import (
         BatchControl,
-        BatchResult,
         ControlInput,
         Opened,
         Progress,
@@ -32,6 +35,43 @@ with workflow.unsafe.imports_passed_through():
     from apollo.workflows.words import EXAMPLE, NO_WORD, read_word, told, update_id
 
 
+NOTHING_SLOW: tuple[tuple[str, ...], bool] = ((), False)
+Place = tuple[int, int]
+"""Wave and batch."""
+NOWHERE: Place = (0, 0)
+
+
+@dataclass(eq=False)
+class UnderWay:
+    """A batch that runs, and what it was told last, and has told."""
+
+    phase: Literal["staging", "forward", "rollback"]
+    wave: int
+    number: int
+    child: workflow.ChildWorkflowHandle[Any, Any] | None = None
+    """None: it is being started."""
+    told: BatchControl | None = None
+    failures: int = 0
+    slow: tuple[tuple[str, ...], bool] = NOTHING_SLOW
+    """Its locations that do not move, and whether none does."""
+
+    @property
+    def place(self) -> Place:
+        """Where it gives turns, on the way forward."""
+        return (self.wave, self.number) if self.phase == "forward" else NOWHERE
+
+    def knows(self, word: BatchControl) -> bool:
+        """Whether nothing need be told."""
+        return self.child is None or self.told == word
+
+    def hear(self, progress: Progress) -> None:
+        """It may have told how far it is."""
+        of = progress.phase, progress.wave, progress.batch
+        if of == (self.phase, self.wave, self.number):
+            self.failures = progress.failures
+            self.slow = progress.slow, progress.stalled
+
+
 class Controlled:
     """The handlers of a deployment, and the courier that tells others what they changed."""
 
@@ -41,11 +81,12 @@ class Controlled:
         self.controls = Controls()
         self.failures = 0
         self.pace = ""
-        self.batch: workflow.ChildWorkflowHandle[Batch, BatchResult] | None = None
-        self._told: BatchControl | None = None
+        self.batches: list[UnderWay] = []
+        """The children that do the work of batches now: their turns, or their staging ahead."""
         self._shown: tuple[DeploymentState, str] | None = None
         self._audits: list[ControlInput] = []
         self._progress: dict[str, Progress] = {}
+        self._slow_told = NOTHING_SLOW
         self._words_end = False
         self._herald = Herald()
 
@@ -149,7 +190,13 @@ class Controlled:
     def _progress_signal(self, progress: Progress | None = None) -> None:
         if isinstance(progress, Progress) and hasattr(self, "opened"):
             self._progress[f"{progress.phase}/{progress.wave}/{progress.batch}"] = progress
+            for batch in self.batches:
+                batch.hear(progress)
             self._show_details()
+            self.progressed()
+
+    def progressed(self) -> None:
+        """A batch has told how far it is."""
 
     async def carry_words(self) -> None:
         """Tell the running batch, the audit, the catalog and the UI what has changed."""
@@ -157,6 +204,7 @@ class Controlled:
             await workflow.wait_condition(lambda: self._words_end or not self._nothing_to_tell())
             await self._tell_batch()
             await self._tell_audit()
+            await self._tell_slow()
             await self._tell_state()
 
     async def end_words(self, courier: asyncio.Task[None]) -> None:
@@ -165,7 +213,19 @@ class Controlled:
         await courier
         await workflow.wait_condition(workflow.all_handlers_finished)
 
-    def word_for_batch(self) -> BatchControl:
+    @property
+    def slow(self) -> tuple[tuple[str, ...], bool]:
+        """Locations that do not move, and whether none does."""
+        told = [each.slow for each in self.batches]
+        locations = dict.fromkeys(location for slow, _ in told for location in slow)
+        return tuple(locations), bool(told) and all(stalled for _, stalled in told)
+
+    @property
+    def places(self) -> list[Place]:
+        """Wave and batch of those that give turns now, on the way forward."""
+        return [each.place for each in self.batches if each.place != NOWHERE]
+
+    def word_for_batch(self, place: Place = NOWHERE) -> BatchControl:
         """What a batch must know: whether to hold, whether to stop, at which pace."""
         sizes = self.opened.locations
         return BatchControl(
@@ -174,10 +234,14 @@ class Controlled:
             allowance=allowance(parse_share(self.pace), sizes) if self.pace else None,
         )
 
-    def begin_batch(self, batch: workflow.ChildWorkflowHandle[Batch, BatchResult]) -> None:
-        """This batch runs now; it was started with the words that held then."""
-        self.batch = batch
-        self._told = None
+    @contextlib.contextmanager
+    def batch_under_way(self, batch: UnderWay) -> Iterator[None]:
+        """A batch is started, with the words that hold then, and runs."""
+        self.batches.append(batch)
+        try:
+            yield
+        finally:
+            self.batches.remove(batch)
 
     def _rolling_back(self) -> bool:
         return (
@@ -203,6 +267,8 @@ class Controlled:
             controls.pause(reason)
         elif action == "resume":
             controls.resume()
+            for batch in self.batches:
+                batch.slow = NOTHING_SLOW
         elif action == "approve":
             controls.approve()
         elif action in ("abort", "rollback", "supersede"):
@@ -223,19 +289,21 @@ class Controlled:
         )
 
     def _nothing_to_tell(self) -> bool:
-        told = self.batch is None or self._told == self.word_for_batch()
-        return told and not self._audits and self._shown == self._state()
+        told = all(each.knows(self.word_for_batch(each.place)) for each in self.batches)
+        known = self._shown == self._state() and self._slow_told == self.slow
+        return told and not self._audits and known
 
     def _state(self) -> tuple[DeploymentState, str]:
         return self.controls.state, self.controls.says
 
     async def _tell_batch(self) -> None:
-        word, batch = self.word_for_batch(), self.batch
-        if batch is None or self._told == word:
-            return
-        self._told = word
-        with contextlib.suppress(ApplicationError):  # it may just have ended
-            await batch.signal(Batch.control, word)
+        for batch in list(self.batches):
+            word = self.word_for_batch(batch.place)
+            if batch.child is None or batch.knows(word):
+                continue
+            batch.told = word
+            with contextlib.suppress(ApplicationError):  # it may just have ended
+                await batch.child.signal(Batch.control, word)
 
     async def _tell_audit(self) -> None:
         audits, self._audits = self._audits, []
@@ -246,6 +314,26 @@ class Controlled:
                 **quick(f"{audit.action} by {audit.by or 'unknown'}"[:100]),
             )
 
+    async def _tell_slow(self) -> None:
+        """Say why locations do not move; when none does, a person must look."""
+        if self._slow_told == self.slow:
+            return
+        self._slow_told = locations, stalled = self.slow
+        self.controls.slow = ""
+        if locations:
+            self.controls.slow = await workflow.execute_activity_method(
+                ProgressActivities.look_at_progress,
+                SlowInput(
+                    deployment=self.opened.deployment,
+                    locations=locations,
+                    deadline=self.opened.progress_deadline,
+                ),
+                **quick(f"why {', '.join(locations)} does not move"[:100]),
+            )
+        back = self.controls.base is DeploymentState.ROLLING_BACK
+        if stalled and self.slow == self._slow_told and not (back or self.controls.stop):
+            self.controls.pause_itself(f"{self.controls.slow}; resume goes on waiting")
+
     async def _tell_state(self) -> None:
         if self._shown == self._state():
             return
@@ -255,7 +343,7 @@ class Controlled:
         self._show_details()
         updates: list[SearchAttributeUpdate[Any]] = [
             names.STATE.value_set(str(state)),
-            names.FAILURES.value_set(self.failures),
+            names.FAILURES.value_set(max(0, self.failures)),
         ]
         workflow.upsert_search_attributes(updates)
         if not state.ended:

@@ -7,37 +7,28 @@ from typing import Any
 
 from temporalio import workflow
 from temporalio.common import SearchAttributeUpdate
-from temporalio.exceptions import (
-    ApplicationError,
-    ChildWorkflowError,
-    WorkflowAlreadyStartedError,
-)
+from temporalio.exceptions import ApplicationError
 
 with workflow.unsafe.imports_passed_through():
     from pydantic import ValidationError
 
     from apollo import names
     from apollo.activities.deployments import DeploymentActivities
-    from apollo.domain.capacity import Allowance
     from apollo.domain.deployment import Control, DeploymentRequest
     from apollo.domain.once import OnceLoad, When
     from apollo.domain.rollout import (
-        BatchInput,
-        BatchLoad,
-        BatchResult,
         CloseInput,
         DeploymentResult,
         Ending,
         LeaseAnswer,
         LeaseInput,
         OpenInput,
-        Phase,
         WaveOutline,
     )
     from apollo.domain.status import DeploymentState
     from apollo.domain.sync import Drift, left_for_a_person, summary
-    from apollo.workflows.batch import Batch
-    from apollo.workflows.controlled import Controlled
+    from apollo.workflows.alarms import Vigil
+    from apollo.workflows.batches import Batches, Ended
     from apollo.workflows.inputs import one_input
     from apollo.workflows.look import look_first
     from apollo.workflows.once import Once
@@ -47,17 +38,8 @@ with workflow.unsafe.imports_passed_through():
 CANCELLED = Control(reason="the workflow was cancelled")
 
 
-class Ended(Exception):
-    """The way forward, or back, has come to an end before its last host."""
-
-    def __init__(self, ending: Ending, detail: str = "") -> None:
-        super().__init__(ending)
-        self.ending: Ending = ending
-        self.detail = detail
-
-
 @workflow.defn(failure_exception_types=[ValidationError])
-class Deployment(Controlled):
+class Deployment(Batches):
     """Opens, waits for gates and lease, runs waves of batches, bakes, rolls back, closes."""
 
     @workflow.init
@@ -65,10 +47,8 @@ class Deployment(Controlled):
     def __init__(self, request: DeploymentRequest = DeploymentRequest()) -> None:
         super().__init__()
         self._request = request
-        self._granted_ms = 0
-        self._unreachable = 0
-        self._unreachable_accepted = 0
         self._watch: Watch | None = None
+        self._vigil: Vigil | None = None
         self._drift: Drift | None = None
         self._untouched = False
         self._remark = ""
@@ -97,11 +77,13 @@ class Deployment(Controlled):
         ending, detail = await _until_end(self._forward())
         if self._watch:
             self._watch.end()
-        if self._untouched:
-            pass  # there is nothing to take back
-        elif ending == "failed" and self.opened.on_failure == "halt":
+        await self._words_carried_out()
+        self.controls.over = True
+        if self._vigil:
+            await self._vigil.end()
+        if ending == "failed" and self.opened.on_failure == "halt" and not self._untouched:
             ending = "halted"
-        elif ending in ("failed", "rolled_back"):
+        elif ending in ("failed", "rolled_back") and not self._untouched:
             ending, back = await _until_end(self._back(detail))
             detail = f"{detail}; {back}" if back else detail
         result = await workflow.execute_activity_method(
@@ -170,14 +152,17 @@ class Deployment(Controlled):
         if self.opened.windows:
             await self._enter_windows()
         await self._take_lease()
+        await self._hear_alarms()
         await self._once("before")
         for wave in self.opened.waves:
             if wave.approval:
                 await self._pass_gate(f"wave {wave.number}")
+            await self._alarms_readable(wave.number)
             self.controls.base = DeploymentState.RUNNING
-            for batch in range(1, wave.batches + 1):
-                await self._run_batch("forward", wave.number, batch, self._allowance)
+            await self._stage_ahead(wave)
+            await self._run_wave(wave)
             await self._bake(wave)
+        await self._end_turns()
         await self._once("after")
         return "done"
 
@@ -199,8 +184,7 @@ class Deployment(Controlled):
         once, controls = Once(outline, load, self.opened.takeover), self.controls
         controls.base = DeploymentState.RUNNING
         while True:
-            await workflow.wait_condition(lambda: not controls.held or controls.stop is not None)
-            self._raise_if_stopped()
+            await self._until_free()
             ran = await once.run()
             self._raise_if_stopped()
             if ran == "well":
@@ -216,7 +200,7 @@ class Deployment(Controlled):
     async def _back(self, why: str) -> Ending:
         self.controls.base = DeploymentState.ROLLING_BACK
         self.controls.stop, self.controls.detail = None, why
-        self.failures = self._unreachable = self._unreachable_accepted = 0
+        self.failures = self.unreachable = self._unreachable_accepted = 0
         plan = await workflow.execute_activity_method(
             DeploymentActivities.plan_rollback,
             self.opened.deployment,
@@ -225,126 +209,6 @@ class Deployment(Controlled):
         for batch in range(1, plan.batches + 1):
             await self._run_batch("rollback", 1, batch, plan.allowance)
         return "rolled_back"
-
-    async def _run_batch(self, phase: Phase, wave: int, number: int, allowance: Allowance) -> None:
-        """Run a batch until none of its hosts is pending, holding whenever a person must look."""
-        while True:
-            await workflow.wait_condition(
-                lambda: not self.controls.held or self.controls.stop is not None
-            )
-            self._raise_if_stopped()
-            result = await self._one_batch(phase, wave, number, allowance)
-            if result is None:
-                continue
-            self.failures += result.failures
-            self._unreachable += result.unreachable
-            self._raise_if_stopped()
-            if self.failures > self.opened.failures_allowed:
-                raise Ended(*self._too_many_failures(phase))
-            if not self._hold_for_a_person(result, number) and not result.pending:
-                return
-
-    async def _one_batch(
-        self, phase: Phase, wave: int, number: int, allowance: Allowance
-    ) -> BatchResult | None:
-        info = workflow.info()
-        word = self.word_for_batch()
-        given = BatchInput(
-            load=BatchLoad(
-                deployment=self.opened.deployment,
-                workflow_id=info.workflow_id,
-                phase=phase,
-                wave=wave,
-                batch=number,
-                granted_ms=self._granted_ms,
-            ),
-            label=self.opened.label,
-            allowance=word.allowance or allowance,
-            failures_left=self.opened.failures_allowed - self.failures,
-            unreachable_left=max(self._unreachable_left, 0),
-            turn_limit=self.opened.turn_limit,
-            takeover=self.opened.takeover,
-            one_location=self.opened.one_location,
-            paused=word.paused,
-        )
-        try:
-            child = await workflow.start_child_workflow(
-                Batch.run,
-                given,
-                id=names.batch_id(info.workflow_id, phase, wave, number),
-                static_summary=f"{self.opened.label} {phase}, wave {wave}, batch {number}",
-                parent_close_policy=workflow.ParentClosePolicy.REQUEST_CANCEL,
-            )
-        except WorkflowAlreadyStartedError:  # this run was reset; the one before left its batch
-            self.controls.pause_itself(f"batch {number} still ends its turns; resume after that")
-            return None
-        self.begin_batch(child)
-        try:
-            return await child
-        except ChildWorkflowError as error:
-            self._batch_died(error, number)
-            return None
-        finally:
-            self.batch = None
-
-    def _batch_died(self, error: ChildWorkflowError, number: int) -> None:
-        cause: BaseException | None = error
-        while cause and not isinstance(cause, ApplicationError):
-            cause = cause.__cause__
-        if isinstance(cause, ApplicationError) and cause.type == "LeaseLost":
-            raise Ended("superseded", cause.message) from error
-        if self.controls.stop is None:
-            what = "failed" if cause else "was ended from outside"
-            self.controls.pause_itself(
-                f"batch {number} {what}: {cause or error.cause}; resume attaches to its turns"
-            )
-
-    @property
-    def _unreachable_left(self) -> int:
-        allowed = self.opened.unreachable_allowed + self._unreachable_accepted
-        return allowed - self._unreachable
-
-    def _hold_for_a_person(self, result: BatchResult, number: int) -> bool:
-        """Pause for causes that say nothing about the release; whether it did."""
-        if self._unreachable_left < 0:
-            self._unreachable_accepted = self._unreachable - self.opened.unreachable_allowed
-            self.controls.pause_itself(
-                f"{self._unreachable} hosts are unreachable, {self.opened.unreachable_allowed} are "
-                "allowed (max_unreachable); resume goes on without them"
-            )
-            return True
-        if result.stuck:
-            self.controls.pause_itself(
-                f"no room in {', '.join(result.stuck)}: too many hosts are out (max_unavailable); "
-                "mend them and resume, or change the pace"
-            )
-            return True
-        if result.pending:
-            self.controls.pause_itself(
-                f"batch {number} was stopped from outside, with {result.pending} hosts to go; "
-                "resume goes on with them"
-            )
-            return True
-        return False
-
-    def _too_many_failures(self, phase: Phase) -> tuple[Ending, str]:
-        detail = f"{self.failures} hosts failed, {self.opened.failures_allowed} were allowed"
-        if phase == "rollback":
-            return "rollback_failed", f"in the rollback {detail}"
-        return "failed", detail
-
-    def _raise_if_stopped(self) -> None:
-        stop, detail = self.controls.stop, self.controls.detail
-        if stop == "abort":
-            raise Ended("aborted", detail)
-        if stop == "supersede":
-            raise Ended("superseded", detail)
-        if stop == "rollback":
-            if not self._granted_ms:
-                raise Ended("aborted", f"{detail}; nothing had been changed")
-            if self._request.restart:
-                raise Ended("aborted", f"{detail}; a restart has nothing to take back")
-            raise Ended("rolled_back", detail)
 
     async def _pass_gate(self, gate: str) -> None:
         controls = self.controls
@@ -365,6 +229,30 @@ class Deployment(Controlled):
         if controls.closed:
             controls.base = DeploymentState.AWAITING
         await workflow.wait_condition(lambda: not controls.closed or controls.stop is not None)
+        self._raise_if_stopped()
+
+    async def _hear_alarms(self) -> None:
+        """Return when it is known how the alarms stand; from now on they are watched."""
+        if not self.opened.alarms:
+            return
+        self.controls.base = DeploymentState.RUNNING
+        reports_only = bool(self.opened.override)
+        self._vigil = Vigil(self.controls, self.opened.deployment, reports_only=reports_only)
+        await self._vigil.begin(lambda: self.controls.stop is not None)
+        await self._until_free()
+
+    async def _alarms_readable(self, wave: int) -> None:
+        """Return when the alarms can be read, or somebody approves of going on without them."""
+        vigil, controls = self._vigil, self.controls
+        if vigil is None or not vigil.unreadable:
+            return
+        gate = f"wave {wave} without its alarms"
+        controls.base, controls.gate = DeploymentState.AWAITING, gate
+        controls.detail = f"wave {wave} waits: {vigil.unreadable}; approve goes on without it"
+        await workflow.wait_condition(
+            lambda: not vigil.unreadable or gate in controls.approved or controls.stop is not None
+        )
+        controls.gate, controls.detail = "", ""
         self._raise_if_stopped()
 
     async def _take_lease(self) -> None:
@@ -395,20 +283,21 @@ class Deployment(Controlled):
             raise Ended("refused" if answer.outcome == "refused" else "superseded", answer.message)
         self._granted_ms = answer.granted_ms
 
-    @property
-    def _allowance(self) -> Allowance:
-        return self.opened.allowance
-
     async def _bake(self, wave: WaveOutline) -> None:
-        if wave.bake > timedelta(0):
-            self.controls.base = DeploymentState.BAKING
-            with contextlib.suppress(TimeoutError):
-                await workflow.wait_condition(
-                    lambda: self.controls.stop is not None,
-                    timeout=wave.bake,
-                    timeout_summary=f"bake wave {wave.number}",
-                )
-        self._raise_if_stopped()
+        """Bake; anew after hosts have had another turn."""
+        baked = False
+        while self.due or not baked:
+            await self._run_due()
+            if wave.bake > timedelta(0):
+                self.controls.base = DeploymentState.BAKING
+                with contextlib.suppress(TimeoutError):
+                    await workflow.wait_condition(
+                        lambda: self.controls.stop is not None or bool(self.due),
+                        timeout=wave.bake,
+                        timeout_summary=f"bake wave {wave.number}",
+                    )
+            self._raise_if_stopped()
+            baked = True
 
 
 async def _until_end(way: Any) -> tuple[Ending, str]:

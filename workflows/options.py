@@ -8,6 +8,7 @@ from temporalio.workflow import ActivityCancellationType, ActivityConfig
 from apollo import names
 from apollo.domain.keys import ScanInput
 from apollo.domain.rollout import BatchInput
+from apollo.domain.staging import StagingPage
 from apollo.domain.sync import Page
 from apollo.domain.turn import TurnInput
 
@@ -41,6 +42,12 @@ def waiting(summary: str) -> ActivityConfig:
     )
 
 
+def listening(summary: str) -> ActivityConfig:
+    """The same; nobody waits for its end when it is not needed any more."""
+    ended = ActivityCancellationType.TRY_CANCEL
+    return {**waiting(summary), "cancellation_type": ended}
+
+
 def delivering(summary: str) -> ActivityConfig:
     """A webhook: told within a day, or not at all."""
     return ActivityConfig(
@@ -58,7 +65,7 @@ def looking(page: Page) -> ActivityConfig:
     """A look at a page of hosts; what nobody does within minutes is not done."""
     return ActivityConfig(
         summary=f"{len(page.targets)} hosts{f' in {page.location}' if page.location else ''}",
-        task_queue=f"{names.HOSTS_QUEUE}-{page.location}" if page.location else names.HOSTS_QUEUE,
+        task_queue=names.hosts_queue(page.location),
         schedule_to_close_timeout=timedelta(minutes=5),
         heartbeat_timeout=CONTROL_HEARTBEAT,
         retry_policy=RetryPolicy(maximum_interval=timedelta(seconds=10)),
@@ -69,7 +76,7 @@ def scanning(page: ScanInput) -> ActivityConfig:
     """A scan of a page of hosts' keys; somebody waits for it."""
     return ActivityConfig(
         summary=f"{len(page.targets)} hosts{f' in {page.location}' if page.location else ''}",
-        task_queue=f"{names.HOSTS_QUEUE}-{page.location}" if page.location else names.HOSTS_QUEUE,
+        task_queue=names.hosts_queue(page.location),
         schedule_to_start_timeout=WORKER_WAIT,
         schedule_to_close_timeout=timedelta(minutes=3),
         heartbeat_timeout=CONTROL_HEARTBEAT,
@@ -77,11 +84,23 @@ def scanning(page: ScanInput) -> ActivityConfig:
     )
 
 
+def staging(page: StagingPage, takeover: timedelta) -> ActivityConfig:
+    """Staging ahead of a page of hosts; where nobody does it soon, their turns will."""
+    return ActivityConfig(
+        summary=f"{len(page.hosts.turns)} hosts{f' in {page.location}' if page.location else ''}",
+        task_queue=names.hosts_queue(page.location),
+        schedule_to_start_timeout=WORKER_WAIT,
+        start_to_close_timeout=page.limit + timedelta(minutes=1),
+        heartbeat_timeout=takeover,
+        retry_policy=RetryPolicy(maximum_interval=timedelta(seconds=10), maximum_attempts=3),
+    )
+
+
 def reading(host: str, location: str, wait: timedelta) -> ActivityConfig:
     """A look at what a host's hooks print, by the location's own workers if it has some."""
     return ActivityConfig(
         summary=host,
-        task_queue=f"{names.HOSTS_QUEUE}-{location}" if location else names.HOSTS_QUEUE,
+        task_queue=names.hosts_queue(location),
         schedule_to_close_timeout=timedelta(minutes=2) + wait,
         heartbeat_timeout=CONTROL_HEARTBEAT,
         retry_policy=RetryPolicy(maximum_interval=timedelta(seconds=10)),
@@ -92,28 +111,23 @@ def once_options(
     turn: TurnInput, own_workers: bool, limit: timedelta, takeover: timedelta
 ) -> ActivityConfig:
     """A hook that runs once, on one host: as a turn is called."""
-    location = turn.host.location
-    return ActivityConfig(
-        summary=f"{turn.once.step if turn.once else ''} on {turn.host.name}",
-        task_queue=f"{names.HOSTS_QUEUE}-{location}" if own_workers else names.HOSTS_QUEUE,
-        schedule_to_close_timeout=limit,
-        heartbeat_timeout=takeover,
-        retry_policy=RetryPolicy(
-            initial_interval=timedelta(seconds=1), maximum_interval=timedelta(seconds=15)
-        ),
-        cancellation_type=ActivityCancellationType.ABANDON,
-    )
+    summary = f"{turn.once.step if turn.once else ''} on {turn.host.name}"
+    return {**_on_a_host(turn, own_workers, limit, takeover), "summary": summary}
 
 
 def turn_options(turn: TurnInput, own_workers: bool, batch: BatchInput) -> ActivityConfig:
     """A host's turn: attempts without number within its limit; a lost worker's is taken over."""
-    location = turn.host.location
+    options = _on_a_host(turn, own_workers, batch.turn_limit, batch.takeover)
+    return {**options, "summary": turn.host.name, "activity_id": turn.activity_id}
+
+
+def _on_a_host(
+    turn: TurnInput, own_workers: bool, limit: timedelta, takeover: timedelta
+) -> ActivityConfig:
     return ActivityConfig(
-        summary=turn.host.name,
-        activity_id=turn.activity_id,
-        task_queue=f"{names.HOSTS_QUEUE}-{location}" if own_workers else names.HOSTS_QUEUE,
-        schedule_to_close_timeout=batch.turn_limit,
-        heartbeat_timeout=batch.takeover,
+        task_queue=names.hosts_queue(turn.host.location if own_workers else None),
+        schedule_to_close_timeout=limit,
+        heartbeat_timeout=takeover,
         retry_policy=RetryPolicy(
             initial_interval=timedelta(seconds=1), maximum_interval=timedelta(seconds=15)
         ),

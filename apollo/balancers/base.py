@@ -8,6 +8,9 @@ from typing import Protocol
 
 from apollo.domain.manifest import expand
 
+LONGEST = 300
+"""Characters of what somebody else said that an error holds."""
+
 
 @dataclass(frozen=True)
 class BalancerTarget:
@@ -16,26 +19,33 @@ class BalancerTarget:
     host: str
     location: str
     variables: Mapping[str, str] = field(default_factory=dict)
+    address: str = ""
+    role: str | None = None
 
     def expand(self, text: str) -> str:
-        """Replace `{host}`, `{location}` and the host's variables.
+        """Replace `{host}`, `{address}`, `{location}`, `{role}` and the host's variables.
 
         Raises:
             ValueError: The text names something else.
         """
-        values = {**self.variables, "host": self.host, "location": self.location}
-        return expand(text, values, "balancer")
+        own = {"host": self.host, "address": self.address, "location": self.location}
+        role = {"role": self.role} if self.role else {}
+        return expand(text, {**self.variables, **own, **role}, "balancer")
 
 
 class Balancer(Protocol):
     """Takes a host out of service and puts it back as it was found.
 
-    Every method may be repeated. All but `drained` raise BalancerFailed when the balancer does not
-    do as told or cannot be reached.
+    Every method may be repeated. All raise BalancerFailed when the balancer does not do as told or
+    cannot be reached; `find` raises BalancerUnavailable where this worker cannot speak to it.
     """
 
     wait: timedelta
     """How long a drained host may finish what it serves."""
+    pause: float
+    """Seconds between two looks at whether it has."""
+    late: timedelta
+    """How long after it was said a word may be heard, though whoever said it is gone."""
     offline_file: str | None
     """The file that the host's own script takes away and makes again, where that is the drain."""
 
@@ -55,7 +65,15 @@ class Balancer(Protocol):
         """Give the host the state it was found in, and confirm it."""
 
 
-async def until_drained(balancer: Balancer, target: BalancerTarget, pause: float = 0.25) -> bool:
+def shown(printed: bytes | str) -> str:
+    """The end of what somebody else said, on one line and without control characters."""
+    text = printed.decode("utf-8", "replace") if isinstance(printed, bytes) else printed
+    words = "".join(char if char.isprintable() else " " for char in text).split()
+    line = " ".join(words)
+    return line if len(line) <= LONGEST else f"…{line[1 - LONGEST :]}"
+
+
+async def until_drained(balancer: Balancer, target: BalancerTarget) -> bool:
     """Wait until the host is drained, at most as long as the balancer allows; say whether it is.
 
     What is still open then may be an idle connection that a client keeps.
@@ -66,5 +84,5 @@ async def until_drained(balancer: Balancer, target: BalancerTarget, pause: float
         left = deadline - loop.time()
         if left <= 0:
             return False
-        await asyncio.sleep(min(pause, left))
+        await asyncio.sleep(min(balancer.pause, left))
     return True

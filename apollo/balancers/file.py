@@ -13,6 +13,9 @@ class OnlineFile:
     whether the host has finished what it served, so the whole `wait` passes after that.
     """
 
+    pause = 0.25
+    late = timedelta(0)
+
     def __init__(self, path: str, notice: timedelta, wait: timedelta) -> None:
         self.offline_file: str | None = path
         self.wait = wait

@@ -19,6 +19,8 @@ class Haproxy:
     """One or more HAProxies, each told and asked by its Runtime API."""
 
     offline_file: str | None = None
+    pause = 0.25
+    late = timedelta(0)
 
     def __init__(
         self, at: Sequence[str], backends: Sequence[str], server: str, wait: timedelta

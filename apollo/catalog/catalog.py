@@ -12,6 +12,7 @@ from apollo.catalog.audit import Audit
 from apollo.catalog.deployments import Deployments
 from apollo.catalog.engine import Clock, Database, sqlite_file, translated, utc_now
 from apollo.catalog.environments import Environments
+from apollo.catalog.evidence import Evidences
 from apollo.catalog.hosts import Hosts
 from apollo.catalog.keys import HostKeys
 from apollo.catalog.leases import Leases
@@ -45,6 +46,7 @@ class Catalog:
         self.leases = Leases(database)
         self.promotions = Promotions(database)
         self.audit = Audit(database)
+        self.evidence = Evidences(database)
 
     @classmethod
     def open(cls, url: str, *, clock: Clock = utc_now) -> Self:

@@ -19,11 +19,16 @@ _HEAD = tables.environments
 _REVISIONS = tables.environment_revisions
 
 
+KEPT = 4
+"""How many environments are kept in memory: that of a large fleet takes a while to be read."""
+
+
 class Environments:
     """The environments of all applications."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
+        self._planned: dict[tuple[str, str, int], Environment] = {}
 
     async def apply(
         self,
@@ -98,6 +103,21 @@ class Environments:
             if row is None:
                 raise await unknown_environment(connection, application, name, revision)
         return _record(row)
+
+    async def planned(self, application: str, name: str, revision: int) -> Environment:
+        """An environment's content as it was at a revision: that never changes, and is kept here.
+
+        Raises:
+            NotFound: It was never applied, or has no such revision.
+        """
+        key = application, name, revision
+        environment = self._planned.pop(key, None)
+        if environment is None:
+            environment = (await self.get(*key)).environment
+        self._planned[key] = environment  # the one that was used last comes last
+        while len(self._planned) > KEPT:
+            del self._planned[next(iter(self._planned))]
+        return environment
 
     async def stages(self, application: str) -> tuple[Stage, ...]:
         """The stages of an application's pipeline.

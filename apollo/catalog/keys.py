@@ -1,6 +1,6 @@
 """Host keys: they belong to the environment."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Literal
 
 from sqlalchemy import Select, delete, select
@@ -8,7 +8,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from apollo.catalog import tables
 from apollo.catalog.audit import note
-from apollo.catalog.engine import Database
+from apollo.catalog.engine import Database, chunks
 from apollo.catalog.environments import locked
 from apollo.catalog.records import HostKey
 
@@ -65,10 +65,17 @@ class HostKeys:
                 )
         return changed
 
-    async def lines(self, application: str, environment: str) -> dict[str, list[str]]:
-        """The trusted key lines of each host that has any."""
+    async def lines(
+        self, application: str, environment: str, hosts: Collection[str] | None = None
+    ) -> dict[str, list[str]]:
+        """The trusted key lines of each host, or of these, that has any."""
+        query = _of(application, environment)
+        queries = [query]
+        if hosts is not None:
+            queries = [query.where(_KEYS.c.host.in_(some)) for some in chunks(sorted(set(hosts)))]
         async with self._database.read() as connection:
-            return _by_host(await _lines(connection, _of(application, environment)))
+            found = [await _lines(connection, each) for each in queries]
+        return _by_host([key for keys in found for key in keys])
 
     async def _drop(
         self, connection: AsyncConnection, place: Mapping[str, str], drops: Sequence[Key]

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import RowMapping, Select, select, update
+from sqlalchemy import RowMapping, Select, bindparam, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from apollo.catalog import tables
@@ -88,10 +88,34 @@ class Plans:
         where = (_ROWS.c.phase == phase, _ROWS.c.wave == wave, _ROWS.c.batch == batch)
         return await self._rows(rows_of(deployment).where(*where))
 
-    async def rows(self, deployment: str, phase: Phase | None = None) -> list[HostRow]:
-        """All hosts of a deployment: forward first, then those of the rollback."""
+    async def rows(
+        self, deployment: str, phase: Phase | None = None, *, records: bool = True
+    ) -> list[HostRow]:
+        """All hosts of a deployment: forward first, then those of the rollback.
+
+        Without their `records` far less is read.
+        """
         query = rows_of(deployment)
+        if not records:
+            columns = (column for column in _ROWS.c if column.name != "record")
+            query = query.with_only_columns(*columns)
         return await self._rows(query if phase is None else query.where(_ROWS.c.phase == phase))
+
+    async def again(self, deployment: str, turns: Mapping[str, int]) -> None:
+        """Make hosts due once more, forward; those that have had a newer turn meanwhile are not."""
+        async with self._database.write() as connection:
+            await locked_deployment(connection, deployment)
+            await connection.execute(
+                update(_ROWS)
+                .where(
+                    _ROWS.c.deployment == deployment,
+                    _ROWS.c.phase == "forward",
+                    _ROWS.c.host == bindparam("of"),
+                    _ROWS.c.turns == bindparam("had"),
+                )
+                .values(again=bindparam("had")),
+                [{"of": host, "had": turn} for host, turn in turns.items()],
+            )
 
     async def _rows(self, query: Select[Any]) -> list[HostRow]:
         async with self._database.read() as connection:

@@ -12,6 +12,7 @@ from apollo.domain.plan import HostState, PlannedHost
 from apollo.domain.promotion import PromotionState, StageProgress
 from apollo.domain.release import Release
 from apollo.domain.rollout import Phase
+from apollo.domain.signature import Signature, signature
 from apollo.domain.status import DeploymentState, Outcome
 from apollo.domain.turn import TurnRecord
 
@@ -142,6 +143,8 @@ class HostRow(PlannedHost):
     """What the catalog knew it to run before the deployment."""
     turns: int = 0
     """The number of its last turn that is recorded, in either phase."""
+    again: int = 0
+    """The number of the last turn when somebody asked for another one."""
     outcome: Outcome | None = None
     ran: str | None = None
     """Digest of what it ran when that turn had ended."""
@@ -152,6 +155,18 @@ class HostRow(PlannedHost):
     record: TurnRecord | None = None
     started_at: datetime | None = None
     ended_at: datetime | None = None
+
+    @property
+    def pending(self) -> bool:
+        """Whether it is due: it has had no turn, or somebody has asked for another one."""
+        return self.outcome is None or 0 < self.turns == self.again
+
+    @property
+    def signature(self) -> Signature:
+        """What its error says, without what is the host's own."""
+        steps = self.record.steps if self.record else ()
+        own = (self.host, self.location)
+        return signature(self.error, self.step, self.message, own=own, steps=steps)
 
     @property
     def next_turn(self) -> int:

@@ -169,6 +169,7 @@ deployment_hosts = Table(
     Column("previous_manifest", String(64)),
     Column("previous_release", String(128)),
     Column("turns", Integer, nullable=False),
+    Column("again", Integer, nullable=False, server_default="0"),
     Column("outcome", String(20)),
     Column("ran", String(64)),
     Column("step", Words, nullable=False),

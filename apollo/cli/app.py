@@ -130,10 +130,28 @@ COMMANDS = (
     Command("hold", "gates:hold", STEER, "Let promotions begin nothing new."),
     Command("resume", "gates:resume", STEER, "Go on after a pause or a hold."),
     Command("abort", "controls:abort", STEER, "End at the next host boundary."),
-    Command("rollback", "controls:rollback", STEER, "Take every changed host back."),
+    Command(
+        "rollback",
+        "rollback:rollback",
+        STEER,
+        "Take every changed host back.\n\nOf the deployment that runs, or of the last one: then it "
+        "is a deployment of its own, held by no gate, window or alarm.",
+    ),
     Command("approve", "gates:approve", STEER, "Open the gate that is waited at."),
     Command("reject", "gates:reject", STEER, "End what waits in an environment."),
     Command("pace", "controls:pace", STEER, "Change how many hosts may be out."),
+    Command(
+        "skip",
+        "controls:skip",
+        STEER,
+        "Leave hosts out of the deployment that runs.\n\nHosts in their turn end it.",
+    ),
+    Command(
+        "retry",
+        "controls:retry",
+        STEER,
+        "Give hosts another turn that failed, were skipped or could not be reached.",
+    ),
     Command("status", "status:status", LOOK, "Show what runs in all environments, or in one."),
     Command(
         "hosts", "hosts:app", LOOK, "Show what is known of each host, now or at a past moment."
@@ -170,7 +188,8 @@ COMMANDS = (
         "show:show",
         LOOK,
         "Show a deployment: ENV#7, or the last of ENV.\n\nWhat was done and said when, the waves, "
-        "errors that say the same, the slowest steps, and the first hosts of each outcome.",
+        "errors that say the same, the slowest steps, and the first hosts of each outcome. With "
+        "--prove whether it kept each rule; the exit code is 1 when one was broken.",
     ),
     Command(
         "logs",

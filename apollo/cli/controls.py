@@ -1,4 +1,4 @@
-"""`apollo pause|abort|rollback|pace`: words to the deployment that runs."""
+"""`apollo pause|abort|pace|skip|retry`: words to the deployment that runs."""
 
 from collections.abc import Awaitable, Callable
 from typing import Annotated
@@ -13,6 +13,12 @@ from apollo.client import Apollo, DeploymentHandle
 from apollo.errors import Refused
 
 Say = Callable[[DeploymentHandle], Awaitable[str]]
+Some = Annotated[
+    str, Parameter(help="An expression: web3, fra1, @failed (in this deployment).", name="HOSTS")
+]
+Group = Annotated[
+    str, Parameter(help='Those of an error group of `apollo show`: "HookFailed start exit 3".')
+]
 Share = Annotated[str, Parameter(help="A count per location, or a percentage: 3, 20%.")]
 
 
@@ -26,14 +32,33 @@ async def abort(env: Env, /, *, reason: Reason = "") -> int:
     return await _say(env, "abort", lambda handle: handle.abort(reason))
 
 
-async def rollback(env: Env, /, *, reason: Reason = "") -> int:
-    """Take every changed host back."""
-    return await _say(env, "rollback", lambda handle: handle.rollback(reason))
-
-
 async def pace(env: Env, max_unavailable: Share, /, *, reason: Reason = "") -> int:
     """Change how many hosts may be out."""
     return await _say(env, "pace", lambda handle: handle.pace(max_unavailable, reason))
+
+
+async def skip(env: Env, hosts: Some = "", /, *, error: Group = "", reason: Reason = "") -> int:
+    """Leave hosts out of the deployment that runs."""
+    return await _say_of_hosts(
+        env, "skip", lambda handle: handle.skip(hosts, error=error, reason=reason)
+    )
+
+
+async def retry(env: Env, hosts: Some = "", /, *, error: Group = "", reason: Reason = "") -> int:
+    """Give hosts another turn that failed, were skipped or could not be reached."""
+    return await _say_of_hosts(
+        env, "retry", lambda handle: handle.retry(hosts, error=error, reason=reason)
+    )
+
+
+async def _say_of_hosts(env: str, word: str, say: Say) -> int:
+    """The answer tells which hosts were meant."""
+    place = place_of(env)
+    async with connected() as apollo:
+        handle = await apollo.deployment(place.application, place.environment, place.number)
+        await _refuse_if_ended(handle, place, word)
+        talk(f"{place.label}  {await say(handle)}", f"  Watch it: apollo watch {place.word}")
+    return 0
 
 
 async def _say(env: str, word: str, say: Say) -> int:
@@ -63,6 +88,4 @@ async def _refuse_if_ended(handle: DeploymentHandle, place: Place, word: str) ->
         return
     last = status.deployment
     hint = f"see it: apollo show {place.word}#{last.number}"
-    if word == "rollback" and last.previous_release:
-        hint = f"deploy what ran before: apollo deploy {place.word} {last.previous_release}"
     raise Refused(f"{word} is refused: {last.label} has ended ({last.state})", hint=hint)

@@ -96,9 +96,7 @@ async def deploy(
             if_busy=if_busy,
             reason=reason,
         )
-        if detach:
-            return await leave(handle, place, json)
-        return await follow(handle, place, json=json)
+        return await follow_or_leave(handle, place, detach=detach, json=json)
 
 
 def _why(override: str | None) -> str:
@@ -167,6 +165,13 @@ async def _agree(apollo: Apollo, wish: _Wish, version: str) -> None:
     question = f"Deploy {prepared.release.version} to {place.label}?"
     if not agreed(question, yes=wish.yes):
         raise Refused("nothing was deployed")
+
+
+async def follow_or_leave(
+    handle: DeploymentHandle, place: Place, *, detach: bool, json: bool
+) -> int:
+    """Watch what was started, or say how to come back to it."""
+    return await (leave(handle, place, json) if detach else follow(handle, place, json=json))
 
 
 async def leave(handle: DeploymentHandle, place: Place, json: bool) -> int:

@@ -6,6 +6,7 @@ from apollo.domain.status import DeploymentState
 TIMED_OUT = 124
 DETACHED = 130
 INCOMPLETE = 6
+BUG = 1
 
 _STATES = {
     DeploymentState.SUCCEEDED: 0,

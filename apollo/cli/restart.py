@@ -1,8 +1,7 @@
 """`apollo restart`."""
 
 from apollo.cli.ask import agreed
-from apollo.cli.deploy import Detach, IfBusy, leave
-from apollo.cli.following import follow
+from apollo.cli.deploy import Detach, IfBusy, follow_or_leave
 from apollo.cli.options import Env, JsonLines, Limit, Reason, Yes
 from apollo.cli.places import environment_of
 from apollo.cli.render.plan import render_plan
@@ -31,6 +30,4 @@ async def restart(
         if not agreed(f"Restart {count(len(prepared.plan.hosts), 'host')}?", yes=yes):
             raise Refused("nothing was restarted")
         handle = await apollo.restart(*where, limit=limit, if_busy=if_busy, reason=reason)
-        if detach:
-            return await leave(handle, place, json)
-        return await follow(handle, place, json=json)
+        return await follow_or_leave(handle, place, detach=detach, json=json)

@@ -20,7 +20,8 @@ from apollo.domain.pipeline import Stage
 from apollo.domain.release import Artifact, Release
 from apollo.domain.setup import Setup
 from apollo.errors import NotFound
-from apollo.planning import Prepared, prepare
+from apollo.planning import prepare
+from apollo.prepared import Prepared
 
 
 class Apollo(Looking, Logging, Starting):

@@ -13,9 +13,10 @@ from temporalio.service import RPCError, RPCStatusCode
 from apollo.catalog.records import AuditEntry, HostRow, StoredDeployment, StoredOutput
 from apollo.client.connection import Connection
 from apollo.client.talk import result_of, say
-from apollo.domain.deployment import Control, PaceControl
+from apollo.domain.deployment import Control, HostsControl, PaceControl
 from apollo.domain.rollout import DeploymentResult
 from apollo.errors import Abandoned, Unavailable
+from apollo.proof import Judgement, prove
 
 LOOK_AGAIN = 0.5
 """Seconds between two looks at the catalog."""
@@ -68,6 +69,14 @@ class DeploymentHandle:
             "pace", PaceControl(by=by, reason=reason, max_unavailable=max_unavailable)
         )
 
+    async def skip(self, hosts: str = "", *, error: str = "", reason: str = "") -> str:
+        """Leave hosts out: those of an expression, of an error group, or of both."""
+        return await self._say("skip", self._hosts(hosts, error, reason))
+
+    async def retry(self, hosts: str = "", *, error: str = "", reason: str = "") -> str:
+        """Give hosts another turn that failed, were skipped or could not be reached."""
+        return await self._say("retry", self._hosts(hosts, error, reason))
+
     async def status(self) -> Status | None:
         """Where it stands; none before it has its number."""
         catalog = self.apollo.catalog
@@ -93,6 +102,17 @@ class DeploymentHandle:
         catalog = self.apollo.catalog
         stored = await catalog.deployments.by_workflow(self.workflow_id)
         return await catalog.outputs.once(stored.uuid) if stored else []
+
+    async def prove(self) -> tuple[Judgement, ...]:
+        """Whether it kept each of the fifteen rules, told from the catalog alone.
+
+        Nothing before it has its number; of one that runs, turns under way are not judged.
+        """
+        catalog = self.apollo.catalog
+        stored = await catalog.deployments.by_workflow(self.workflow_id)
+        if stored is None:
+            return ()
+        return await asyncio.to_thread(prove, await catalog.evidence.of(stored.uuid))
 
     async def watch(self) -> AsyncIterator[Status]:
         """Every change of the status until the deployment has ended.
@@ -164,6 +184,9 @@ class DeploymentHandle:
             f"{label}: its workflow was ended from outside ({how})",
             hint="turns under way end themselves; deploy again: that takes over what it left",
         )
+
+    def _hosts(self, hosts: str, error: str, reason: str) -> HostsControl:
+        return HostsControl(by=self.apollo.settings.who, reason=reason, hosts=hosts, error=error)
 
     def _word(self, reason: str) -> Control:
         return Control(by=self.apollo.settings.who, reason=reason)

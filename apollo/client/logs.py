@@ -4,14 +4,11 @@ import asyncio
 from collections.abc import AsyncIterator
 from uuid import uuid4
 
-from temporalio.service import RPCError
-
 from apollo import names
 from apollo.catalog.records import StoredOutput
 from apollo.client.connection import Connection
-from apollo.client.talk import result_of
+from apollo.client.talk import result_of, start
 from apollo.domain.logs import HostLog, LogPart, LogRequest
-from apollo.errors import Unavailable
 from apollo.workflows.logs import Logs
 
 POLL = 10
@@ -70,14 +67,6 @@ class Logging(Connection):
         client = await self.temporal()
         place = f"{request.application}/{request.environment}"
         workflow_id = names.logs_id(request.application, request.environment, str(uuid4()))
-        try:
-            await client.start_workflow(
-                Logs.run,
-                request,
-                id=workflow_id,
-                task_queue=names.CONTROL_QUEUE,
-                static_summary=f"what {request.host} of {place} prints"[:200],
-            )
-        except RPCError as error:
-            raise Unavailable(f"Temporal does not start the look: {error}") from error
+        summary = f"what {request.host} of {place} prints"
+        await start(client, Logs.run, request, workflow_id, summary, "look")
         return await result_of(client, workflow_id, HostLog, "look")

@@ -12,7 +12,7 @@ from apollo.client.connection import Connection
 from apollo.client.deployments import DeploymentHandle
 from apollo.client.promotions import PromotionHandle, start_promotion
 from apollo.client.requests import refuse_other
-from apollo.client.talk import begun, result_of
+from apollo.client.talk import result_of, start
 from apollo.domain.deployment import DeploymentRequest
 from apollo.domain.keys import KeysFound, Scanned, ScanRequest
 from apollo.domain.promotion import PromotionRequest
@@ -97,6 +97,37 @@ class Starting(Connection):
         )
         return await self._start(given, "restart", request)
 
+    async def go_back(
+        self,
+        application: str,
+        environment: str,
+        release: str | None = None,
+        *,
+        limit: str | None = None,
+        if_busy: IfBusy = "refuse",
+        reason: str = "",
+        request: str | None = None,
+    ) -> DeploymentHandle:
+        """Take back what the last deployment changed, or bring this release as a rollback does.
+
+        At the pace of rollbacks (`rollback_max_unavailable`), held by no gate, window or alarm.
+
+        Raises:
+            Refused: The request was used by another deployment.
+            Unavailable: Temporal does not answer.
+        """
+        given = DeploymentRequest(
+            application=application,
+            environment=environment,
+            release=release,
+            rollback=True,
+            limit=limit,
+            if_busy=if_busy,
+            by=self.settings.who,
+            reason=reason,
+        )
+        return await self._start(given, f"back{f' to {release}' if release else ''}", request)
+
     async def sync(
         self,
         application: str,
@@ -133,16 +164,9 @@ class Starting(Connection):
         """
         client = await self.temporal()
         workflow_id = names.look_id(names.deployment_id(application, environment, str(uuid4())))
-        try:
-            await client.start_workflow(
-                Look.run,
-                LookRequest(application=application, environment=environment, limit=limit),
-                id=workflow_id,
-                task_queue=names.CONTROL_QUEUE,
-                static_summary=f"what {application}/{environment} runs"[:200],
-            )
-        except RPCError as error:
-            raise Unavailable(f"Temporal does not start the look: {error}") from error
+        given = LookRequest(application=application, environment=environment, limit=limit)
+        summary = f"what {application}/{environment} runs"
+        await start(client, Look.run, given, workflow_id, summary, "look")
         return await result_of(client, workflow_id, Drift, "look")
 
     async def scan_keys(self, application: str, environment: str) -> list[Scanned]:
@@ -158,17 +182,8 @@ class Starting(Connection):
         while first is not None:
             workflow_id = names.scan_id(application, environment, str(uuid4()))
             given = ScanRequest(application=application, environment=environment, first=first)
-            try:
-                await client.start_workflow(
-                    ScanKeys.run,
-                    given,
-                    id=workflow_id,
-                    task_queue=names.CONTROL_QUEUE,
-                    static_summary=f"the host keys of {application}/{environment}"[:200],
-                )
-                await begun(client, workflow_id, "scan")
-            except RPCError as error:
-                raise Unavailable(f"Temporal does not start the scan: {error}") from error
+            summary = f"the host keys of {application}/{environment}"
+            await start(client, ScanKeys.run, given, workflow_id, summary, "scan", patient=False)
             keys = await result_of(client, workflow_id, KeysFound, "scan")
             found += keys.hosts
             first = keys.next

@@ -8,6 +8,7 @@ from temporalio.client import WorkflowFailureError, WorkflowUpdateFailedError
 from temporalio.exceptions import ApplicationError
 from temporalio.service import RPCError, RPCStatusCode
 
+from apollo import names
 from apollo.errors import Abandoned, ApolloError, NotFound, Refused, Unavailable
 
 if TYPE_CHECKING:
@@ -38,6 +39,35 @@ async def say(client: "Client", workflow_id: str, word: str, given: Any, what: s
         if error.status is RPCStatusCode.NOT_FOUND:
             raise Refused(f"{word} is refused: the {what} has ended") from error
         raise Unavailable(f"Temporal does not take {word}: {error}") from error
+
+
+async def start(
+    client: "Client",
+    run: Any,
+    given: Any,
+    workflow_id: str,
+    summary: str,
+    what: str,
+    *,
+    patient: bool = True,
+) -> None:
+    """Start a workflow of the control queue; an impatient one ends it when no worker takes it.
+
+    Raises:
+        Unavailable: Temporal does not answer, or no worker does.
+    """
+    try:
+        await client.start_workflow(
+            run,
+            given,
+            id=workflow_id,
+            task_queue=names.CONTROL_QUEUE,
+            static_summary=summary[:200],
+        )
+        if not patient:
+            await begun(client, workflow_id, what)
+    except RPCError as error:
+        raise Unavailable(f"Temporal does not start the {what}: {error}") from error
 
 
 async def begun(client: "Client", workflow_id: str, what: str) -> None:

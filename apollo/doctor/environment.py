@@ -1,5 +1,6 @@
 """One environment: applied, its hosts known and well, its secrets named, its last deployment."""
 
+import shlex
 from collections.abc import Mapping
 
 from apollo.catalog import Catalog
@@ -126,5 +127,12 @@ def _balancer(environment: Environment) -> Finding:
     if balancer.haproxy:
         at = ", ".join(balancer.haproxy.at)
         return good("balancer", f"haproxy at {at}, backends {', '.join(balancer.haproxy.backends)}")
+    if balancer.aws_alb:
+        return good("balancer", f"target groups {', '.join(balancer.aws_alb.target_groups)}")
+    if balancer.command:
+        given = balancer.command
+        lines = (given.find, given.drain, given.restore)
+        programs = ", ".join(dict.fromkeys(shlex.split(line)[0] for line in lines))
+        return good("balancer", f"commands: {programs}; each worker's settings must allow them")
     assert balancer.file
     return good("balancer", f"the file {balancer.file.path} in each host's root")

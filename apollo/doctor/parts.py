@@ -14,7 +14,7 @@ from apollo import names
 from apollo.artifacts.objects import SCHEMES
 from apollo.catalog.engine import with_driver
 from apollo.catalog.migration import revisions
-from apollo.cluster import namespace_retention, pollers, search_attributes
+from apollo.cluster import ABSENT, namespace_retention, pollers, search_attributes
 from apollo.doctor.finding import Finding, bad, good, note
 from apollo.errors import ApolloError
 from apollo.local.process import find_program
@@ -22,8 +22,6 @@ from apollo.settings import Settings
 from apollo.wiring import connect_temporal
 
 Value = TypeVar("Value")
-_ABSENT = timedelta(seconds=90)
-"""A worker with free slots asks the server every minute at the latest."""
 _PROGRAMS = ("temporal", "caddy")
 
 
@@ -70,10 +68,10 @@ async def check_workers(client: Client, locations: Iterable[str] = ()) -> list[F
     """Who polls the queues: control, hosts, and those of locations with workers of their own."""
     polled = [
         ("control", names.CONTROL_QUEUE, "--role control"),
-        ("hosts", names.HOSTS_QUEUE, "--role hosts"),
+        ("hosts", names.hosts_queue(), "--role hosts"),
     ]
     for location in locations:
-        queue = f"{names.HOSTS_QUEUE}-{location}"
+        queue = names.hosts_queue(location)
         polled.append((location, queue, f"--role hosts --locations {location}"))
     found: list[Finding] = []
     for name, queue, flags in polled:
@@ -84,7 +82,7 @@ async def check_workers(client: Client, locations: Iterable[str] = ()) -> list[F
 
 async def _workers(client: Client, what: str, queue: str, flags: str) -> list[Finding]:
     known = await pollers(client, queue)
-    here = [each for each in known if datetime.now(UTC) - each.seen < _ABSENT]
+    here = [each for each in known if datetime.now(UTC) - each.seen < ABSENT]
     if here:
         return [good(what, f"{len(here)} polling {queue}: {here[0].identity}")]
     last = f"; {known[0].identity} did until {known[0].seen:%H:%M:%S} UTC" if known else ""

@@ -15,6 +15,7 @@ from pydantic import (
     WithJsonSchema,
     model_validator,
 )
+from pydantic_core import to_jsonable_python
 
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9-]{0,62}$")]
 HostName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,252}$")]
@@ -57,6 +58,13 @@ class Wire(BaseModel):
     """A value that travels through Temporal: old code reads newer values."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
+
+
+def defaults(model: type[BaseModel]) -> dict[str, Any]:
+    """What fields are when nobody says anything of them, as it is written in JSON."""
+    told = {n: f.default for n, f in model.model_fields.items() if not f.is_required()}
+    written: dict[str, Any] = to_jsonable_python(told)
+    return written
 
 
 def parse_duration(value: Any) -> Any:

@@ -45,6 +45,37 @@ def allowance(share: Share, sizes: Mapping[str, int]) -> Allowance:
     return Allowance(locations=each, fleet=max(1, share.down(sum(sizes.values()))))
 
 
+def side_by_side(allowed: Allowance, batch: int) -> int:
+    """How many batches of so many hosts may run at once: each has at least a lane everywhere.
+
+    >>> side_by_side(Allowance(locations={"fra1": 1000, "ams1": 400}, fleet=1400), 500)
+    2
+    >>> side_by_side(Allowance(locations={"fra1": 1400, "ams1": 1}, fleet=1401), 500)
+    1
+    """
+    return max(1, min(allowed.fleet // batch, *allowed.locations.values()))
+
+
+def grant(allowed: Allowance, out: Mapping[str, int], beside: int) -> Allowance:
+    """What one of several batches may have out, counted as the whole allowance is: with `out`.
+
+    `out` are the hosts that are out beyond all of them. Each has an equal share, and the one that
+    looked last leaves the others theirs: so all together keep to the whole.
+
+    >>> grant(Allowance(locations={"fra1": 10}, fleet=10), {}, beside=1)
+    Allowance(locations={'fra1': 5}, fleet=5)
+    >>> grant(Allowance(locations={"fra1": 10}, fleet=10), {"fra1": 2}, beside=1)
+    Allowance(locations={'fra1': 5}, fleet=5)
+    """
+
+    def part(whole: int, gone: int) -> int:
+        share = whole // (beside + 1)
+        return min(share + gone, whole - beside * share)
+
+    each = {place: part(whole, out.get(place, 0)) for place, whole in allowed.locations.items()}
+    return Allowance(locations=each, fleet=part(allowed.fleet, sum(out.values())))
+
+
 def lanes(allowed: Allowance, active: Sequence[str]) -> dict[str, int]:
     """How many hosts of each active location may be in their turn at once: the same for all.
 

@@ -7,13 +7,13 @@ from apollo.domain.deployment import PaceControl
 from apollo.domain.status import DeploymentState
 
 Entry = tuple[str, str, int]
-Stop = Literal["abort", "rollback", "supersede"]
+Stop = Literal["abort", "rollback", "supersede", "alarm"]
 OUTSIDE = "outside its windows"
 CLOSED = "its windows have closed"
 _OVERRIDE = (
     "it goes on by itself; to go on now: apollo deploy … --override REASON --if-busy supersede"
 )
-ACTIONS = ("pause", "resume", "abort", "rollback", "approve", "pace", "supersede")
+ACTIONS = ("pause", "resume", "abort", "rollback", "approve", "pace", "skip", "retry", "supersede")
 
 
 class Controls:
@@ -27,9 +27,17 @@ class Controls:
         self.paused = False
         self.stop: Stop | None = None
         self.detail = ""
+        self.alarms = ""
+        """What its alarms say, while they are not all quiet."""
+        self.slow = ""
+        """Why locations of it do not move."""
+        self.doing = ""
+        """What it does now that is no host's turn."""
         self.closed = ""
         """While its windows are closed: `opens 2026-11-24 09:00 Europe/Amsterdam`."""
         self.resumed = 0
+        self.over = False
+        """Whether no host of it has a turn any more."""
 
     @property
     def state(self) -> DeploymentState:
@@ -51,11 +59,14 @@ class Controls:
 
     @property
     def says(self) -> str:
-        """The detail, with what its windows say."""
+        """The detail, or what its alarms say and what it does; with what holds it up."""
+        said = self.detail or "; ".join(filter(None, (self.alarms, self.doing)))
+        slow = "" if self.slow in said or self.base.ended else self.slow
+        told = "; ".join(filter(None, (said, slow)))
         if not self.outside or self.base.ended or self.stop is not None:
-            return self.detail
+            return told
         what = CLOSED if self.base is DeploymentState.RUNNING else OUTSIDE
-        return "; ".join(filter(None, (self.detail, f"{what}; {self.closed}")))
+        return "; ".join(filter(None, (told, f"{what}; {self.closed}")))
 
     @property
     def entry(self) -> Entry:
@@ -67,13 +78,16 @@ class Controls:
         if self.base.ended:
             return f"the deployment has ended: {self.base}"
         if self.stop is not None and action != "pace":
-            return f"the deployment is already ending: {self.stop} was asked for"
+            why = "an alarm fires" if self.stop == "alarm" else f"{self.stop} was asked for"
+            return f"the deployment is already ending: {why}"
         return {
             "pause": "it is paused already; resume goes on" if self.paused else None,
             "resume": None if self.paused else f"{self._not_paused()}: {self._is()}",
             "approve": None if self.gate else f"nothing waits for approval: {self._is()}",
             "rollback": self._no_rollback(),
             "supersede": self._no_rollback(),
+            "skip": self._no_steering(),
+            "retry": self._no_steering(),
         }.get(action)
 
     def pause_itself(self, why: str) -> None:
@@ -98,11 +112,21 @@ class Controls:
         self.stop, self.paused = stop, False
         self.detail = f"{stop}: {reason}" if reason else stop
 
+    def fire(self, alarms: str) -> None:
+        """Alarms say that the release does harm: stop at the next host boundary."""
+        if self.stop is None:
+            self.stop, self.paused, self.detail = "alarm", False, alarms
+
     def _not_paused(self) -> str:
         return "nobody has paused it" if self.outside else "it is not paused"
 
     def _is(self) -> str:
         return f"{self.says}; {_OVERRIDE}" if self.outside else f"it is {self.state}"
+
+    def _no_steering(self) -> str | None:
+        if self.base is DeploymentState.ROLLING_BACK:
+            return "it is rolling back; what is said of single hosts is for the way forward"
+        return "its last wave is over" if self.over else None
 
     def _no_rollback(self) -> str | None:
         if self.base is DeploymentState.ROLLING_BACK:

@@ -24,6 +24,9 @@ class DeploymentRequest(Wire):
     """`outdated`: the sync of new and returned hosts; the release is the current one."""
     restart: bool = False
     """Stop and start what each host runs; no release changes."""
+    rollback: bool = False
+    """Take back what the last deployment changed; or, with a release, bring that one like a
+    rollback: at its pace, and held by no gate."""
     override: str = ""
     """Why windows and approvals are opened for this deployment; empty: they are not."""
     approved: str = ""
@@ -41,10 +44,12 @@ class DeploymentRequest(Wire):
         return bool(self.override.strip())
 
     @property
-    def kind(self) -> Literal["deploy", "restart", "sync"]:
+    def kind(self) -> Literal["deploy", "restart", "sync", "rollback"]:
         """What it is called in the catalog."""
         if self.only:
             return "sync"
+        if self.rollback:
+            return "rollback"
         return "restart" if self.restart else "deploy"
 
     def refusal(self) -> str | None:
@@ -53,7 +58,11 @@ class DeploymentRequest(Wire):
             return "a deployment needs an application and an environment"
         if self.only and self.restart:
             return "a sync brings the current release and a restart brings none: ask for one"
-        if self.kind != "deploy" and self.release not in (None, "", "current"):
+        if self.rollback and (self.only or self.restart):
+            return "a rollback is neither a sync nor a restart: ask for one"
+        if self.rollback and self.release == "current":
+            return "a rollback to what is current changes nothing: name another release"
+        if self.kind in ("restart", "sync") and self.release not in (None, "", "current"):
             return f"a {self.kind} brings no other release: leave {self.release!r} out"
         if self.kind != "deploy" and self.stop != "running":
             return f"a {self.kind} stops what runs by its own hook: leave stop {self.stop!r} out"
@@ -75,6 +84,8 @@ class PaceControl(Control):
 
 
 class HostsControl(Control):
-    """A word about some hosts: names or an expression."""
+    """A word about some hosts: those of an expression, of an error group, or of both."""
 
     hosts: str = ""
+    error: str = ""
+    """How the group's title begins: `HookFailed start exit 3`."""

@@ -1,11 +1,12 @@
 """Where an application runs: fleet, configuration, strategy, balancer, gates."""
 
-from datetime import timedelta
 from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, model_validator
 
-from apollo.domain.base import Address, Duration, FileModel, HostName, Name, VariableName
+from apollo.domain.alarms import Alarm
+from apollo.domain.balancer import BalancerSpec
+from apollo.domain.base import Address, FileModel, HostName, Name, VariableName
 from apollo.domain.fleet import Fleet, Text
 from apollo.domain.strategy import Strategy
 from apollo.domain.windows import WindowText
@@ -38,42 +39,6 @@ TROUBLE: tuple[StateName, ...] = (
     "failed",
 )
 """The states of which a webhook is told that does not say which."""
-
-
-class Drain(FileModel):
-    """How long a drained host may finish what it serves."""
-
-    wait: Duration = timedelta(seconds=30)
-
-
-class HaproxyBalancer(FileModel):
-    """HAProxy's Runtime API: `tcp:HOST:PORT` or `unix:PATH`; several at once."""
-
-    at: tuple[str, ...] = Field(min_length=1)
-    backends: tuple[str, ...] = Field(min_length=1)
-    server: str = "{host}"
-
-
-class FileBalancer(FileModel):
-    """A file whose absence makes the balancer's own health check fail."""
-
-    path: str = "online"
-    wait: Duration = timedelta(seconds=5)
-    """How long the balancer takes to see that the file is gone, or back."""
-
-
-class BalancerSpec(FileModel):
-    """Which balancer serves an environment, and how hosts are drained from it."""
-
-    drain: Drain = Drain()
-    haproxy: HaproxyBalancer | None = None
-    file: FileBalancer | None = None
-
-    @model_validator(mode="after")
-    def _one_kind(self) -> "BalancerSpec":
-        if (self.haproxy is None) == (self.file is None):
-            raise ValueError("expected exactly one of haproxy and file")
-        return self
 
 
 class Webhook(FileModel):
@@ -149,6 +114,7 @@ class EnvironmentSpec(FileModel):
     secrets: dict[VariableName, str] = {}
     balancer: Annotated[BalancerSpec | None, BeforeValidator(_balancer)] = None
     strategy: Strategy = Strategy()
+    alarms: tuple[Alarm, ...] = ()
     approval: Literal["required"] | None = None
     windows: tuple[WindowText, ...] = ()
     notify: tuple[Webhook, ...] = ()
@@ -173,6 +139,8 @@ class Environment(FileModel):
     secrets: dict[str, str] = {}
     balancer: BalancerSpec | None = None
     strategy: Strategy = Strategy()
+    alarms: tuple[Alarm, ...] = ()
+    """What is watched from the first turn to the end of the last bake."""
     approval: bool = False
     windows: tuple[WindowText, ...] = ()
     """When hosts may begin turns; none: at any time."""

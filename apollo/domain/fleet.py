@@ -35,6 +35,17 @@ class Host(Wire):
         return self.labels.get("role")
 
     @property
+    def reached(self) -> "Host":
+        """What one needs to know of it to connect: payloads with many hosts stay small."""
+        return Host(**self.model_dump(exclude={"labels", "variables", "host_key"}))
+
+    @property
+    def in_its_turn(self) -> "Host":
+        """What its turn needs to know of it: of its labels only the role; keys are told apart."""
+        role = {"role": self.role} if self.role else {}
+        return self.model_copy(update={"labels": role, "host_key": None})
+
+    @property
     def place(self) -> dict[str, str]:
         """What tells hosts apart: `host`, `location` and, if it has one, `role`."""
         role = {"role": self.role} if self.role else {}

@@ -3,10 +3,10 @@
 from collections.abc import Iterable, Mapping
 
 from apollo.domain.budget import Ended
-from apollo.domain.capacity import Allowance, Turn, next_turns
+from apollo.domain.capacity import Allowance, Turn, grant, next_turns
 from apollo.domain.rollout import BatchControl, BatchInput, BatchResult, HostTurn, LocationCounts
 from apollo.domain.status import Outcome
-from apollo.domain.turn import TurnRecord, skipped
+from apollo.domain.turn import GONE, LEFT_OUT, TurnRecord, skipped
 
 
 class Rolling:
@@ -30,14 +30,19 @@ class Rolling:
         self._tried_again: dict[str, None] = {}
         self._gone: set[str] = set()
         self.unrecorded: list[TurnRecord] = []
+        self.failures = 0
+        """Failures that count: a host that was broken before and is broken again uses none."""
+        self.unreachable = 0
+        """Hosts that could not be reached."""
         self.moves = 0
         """Rises with every change: what the workflow waits for."""
 
     def control(self, word: BatchControl) -> None:
-        """Pause, resume, stop or change the pace."""
+        """Pause, resume, stop, change the pace or leave hosts out."""
         self._paused = word.paused
         self._stopped = self._stopped or word.stop
         self._allowance = word.allowance or self._allowance
+        self._leave_out(word.skip, LEFT_OUT)
         self.moves += 1
 
     def begin(self) -> list[HostTurn]:
@@ -57,7 +62,7 @@ class Rolling:
         del self._running[record.host]
         if record.host in self._gone and record.outcome is Outcome.UNREACHABLE:
             record = skipped(record.host, record.turn)
-        self._ended[record.host] = record
+        self._has_ended(record)
         self.unrecorded.append(record)
         self.moves += 1
 
@@ -68,21 +73,25 @@ class Rolling:
         """
         hosts = list(hosts)
         self._gone.update(hosts)
-        left = [self._left(name) for name in hosts if name in self._turns]
+        return self._leave_out(hosts, GONE)
+
+    def _leave_out(self, hosts: Iterable[str], why: str) -> bool:
+        left = [self._left(name, why) for name in hosts if name in self._turns]
         records = [record for record in left if record]
         for record in records:
             self._pending.pop(record.host, None)
-            self._ended[record.host] = record
+            self._forget(record.host)
+            self._has_ended(record)
             self.unrecorded.append(record)
         self.moves += bool(records)
         return bool(records)
 
-    def _left(self, name: str) -> TurnRecord | None:
+    def _left(self, name: str, why: str) -> TurnRecord | None:
         if name in self._pending:
-            return skipped(name, self._turns[name].turn)
+            return skipped(name, self._turns[name].turn, why)
         record = self._ended.get(name)
         if record and record.outcome is Outcome.UNREACHABLE:
-            return skipped(name, record.turn + 1)
+            return skipped(name, record.turn + 1, why)
         return None
 
     @property
@@ -100,17 +109,14 @@ class Rolling:
         return len(self._running)
 
     @property
-    def failures(self) -> int:
-        """Failures that count: a host that was broken before and is broken again uses none."""
-        return sum(
-            Ended(record.outcome, self._turns[name].was_broken).failed
-            for name, record in self._ended.items()
-        )
+    def paused(self) -> bool:
+        """Whether no turn may begin until somebody says so."""
+        return self._paused
 
     @property
-    def unreachable(self) -> int:
-        """Hosts that could not be reached."""
-        return sum(r.outcome is Outcome.UNREACHABLE for r in self._ended.values())
+    def busy(self) -> set[str]:
+        """The locations with turns under way."""
+        return {self._turns[name].host.location for name in self._running}
 
     @property
     def exceeded(self) -> bool:
@@ -134,16 +140,36 @@ class Rolling:
             stuck=self._pending_locations() if stuck else (),
         )
 
+    def _has_ended(self, record: TurnRecord) -> None:
+        self._ended[record.host] = record
+        self._count(record, 1)
+
+    def _forget(self, name: str) -> None:
+        """What it came to counts no more."""
+        if record := self._ended.pop(name, None):
+            self._count(record, -1)
+
+    def _count(self, record: TurnRecord, sign: int) -> None:
+        was_broken = self._turns[record.host].was_broken
+        self.failures += sign * Ended(record.outcome, was_broken).failed
+        self.unreachable += sign * (record.outcome is Outcome.UNREACHABLE)
+
     def _choose(self) -> list[str]:
         chosen = next_turns(
             [self._waiting(name) for name in self._pending],
             [self._waiting(name) for name in self._running],
             self._out(),
-            self._allowance,
+            self._granted,
             one_location=self._given.one_location,
-            always_a_lane=self._given.load.phase == "rollback",
+            always_a_lane=self._given.always_a_lane or self._given.load.phase == "rollback",
         )
         return [turn.host for turn in chosen]
+
+    @property
+    def _granted(self) -> Allowance:
+        if not self._given.beside:
+            return self._allowance
+        return grant(self._allowance, self._out_elsewhere, self._given.beside)
 
     def _waiting(self, name: str) -> Turn:
         turn = self._turns[name]
@@ -167,7 +193,7 @@ class Rolling:
             turn = self._turns[name]
             self._turns[name] = turn.model_copy(update={"turn": turn.turn + 1, "was_out": True})
             self._pending[name] = None
-            del self._ended[name]
+            self._forget(name)
         return bool(again)
 
     def _to_try_again(self) -> list[str]:
@@ -178,14 +204,15 @@ class Rolling:
         return tuple(dict.fromkeys(self._turns[name].host.location for name in self._pending))
 
     def _counts(self) -> dict[str, LocationCounts]:
-        counts: dict[str, LocationCounts] = {}
+        ends: dict[str, list[Outcome]] = {}
         for name, record in self._ended.items():
-            location = self._turns[name].host.location
-            so_far = counts.get(location, LocationCounts())
-            counts[location] = LocationCounts(
-                ended=so_far.ended + 1,
-                failed=so_far.failed + record.outcome.failure,
-                unreachable=so_far.unreachable + (record.outcome is Outcome.UNREACHABLE),
-                out=so_far.out + record.outcome.out,
+            ends.setdefault(self._turns[name].host.location, []).append(record.outcome)
+        return {
+            location: LocationCounts(
+                ended=len(outcomes),
+                failed=sum(outcome.failure for outcome in outcomes),
+                unreachable=outcomes.count(Outcome.UNREACHABLE),
+                out=sum(outcome.out for outcome in outcomes),
             )
-        return counts
+            for location, outcomes in ends.items()
+        }

@@ -1,14 +1,18 @@
 """What workflows and activities tell each other about a deployment. Payloads stay small."""
 
 from datetime import datetime, timedelta
-from typing import Literal
+from itertools import pairwise
+from typing import Any, Literal
 
-from apollo.domain.base import Duration, Wire
+from pydantic import SerializerFunctionWrapHandler, model_serializer, model_validator
+
+from apollo.domain.balancer import BalancerSpec
+from apollo.domain.base import Duration, Wire, defaults
 from apollo.domain.capacity import Allowance
 from apollo.domain.deployment import DeploymentRequest
-from apollo.domain.environment import BalancerSpec
 from apollo.domain.fleet import Host
 from apollo.domain.once import OnceOutline
+from apollo.domain.sharing import share, unshare
 from apollo.domain.status import DeploymentState
 from apollo.domain.turn import Stop, TurnInput, TurnRecord
 
@@ -37,8 +41,16 @@ class WaveOutline(Wire):
     number: int
     hosts: int
     batches: int
+    barriers: tuple[int, ...] = ()
+    """The batches that begin only when all before them have ended."""
     bake: Duration = timedelta(0)
     approval: bool = False
+
+    @property
+    def stretches(self) -> list[range]:
+        """The numbers of its batches, by what may run side by side."""
+        begins = [1, *self.barriers, self.batches + 1]
+        return [range(first, end) for first, end in pairwise(begins)]
 
 
 class Opened(Wire):
@@ -53,12 +65,16 @@ class Opened(Wire):
     locations: dict[str, int] = {}
     waves: tuple[WaveOutline, ...] = ()
     allowance: Allowance
+    side_by_side: int = 1
+    """How many batches of a wave may run at the same time."""
     failures_allowed: int = 0
     unreachable_allowed: int = 0
     on_failure: Literal["rollback", "halt"] = "rollback"
     approval: bool = False
     windows: bool = False
     """Whether it keeps to windows."""
+    alarms: bool = False
+    """Whether it has alarms that must be watched."""
     override: str = ""
     """Why it does not keep to windows and approvals."""
     one_location: bool = False
@@ -68,6 +84,10 @@ class Opened(Wire):
     """After which silence another worker takes a turn over."""
     once: tuple[OnceOutline, ...] = ()
     """What runs once, before the first turn and after the last."""
+    progress_deadline: Duration = timedelta(0)
+    """How long a location may end no turn; zero: nobody looks."""
+    staging_limit: Duration = timedelta(0)
+    """How long a host may take to be staged ahead of its wave; zero: it is staged in its turn."""
     notify: dict[str, tuple[int, ...]] = {}
     """State → which of the environment's webhooks are told of it."""
 
@@ -141,6 +161,10 @@ class HostTurn(Wire):
     adopt: bool = False
 
 
+_TURN = defaults(HostTurn)
+_HOST = defaults(Host)
+
+
 class BatchHosts(Wire):
     """The hosts of a batch, and what all their turns have in common."""
 
@@ -159,6 +183,20 @@ class BatchHosts(Wire):
     restart: bool = False
     pull: bool = False
     stop: Stop = "running"
+
+    @model_serializer(mode="wrap")
+    def _share(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        said: dict[str, Any] = dump(self)
+        kinds, turns = share(said["turns"], _TURN, _HOST)
+        return {**said, "kinds": kinds, "turns": turns}
+
+    @model_validator(mode="before")
+    @classmethod
+    def _unshare(cls, said: Any) -> Any:
+        """Earlier versions said everything of every host."""
+        if isinstance(said, dict) and "kinds" in said:
+            return {**said, "turns": unshare(said["kinds"], said["turns"])}
+        return said
 
     def turn(self, load: BatchLoad, host: HostTurn) -> TurnInput:
         """The input of one host's turn."""
@@ -202,6 +240,12 @@ class BatchInput(Wire):
     takeover: Duration = timedelta(seconds=10)
     one_location: bool = False
     paused: bool = False
+    always_a_lane: bool = False
+    """Whether it goes back: each location has a lane, also where there is no room (rule 7)."""
+    progress_deadline: Duration = timedelta(0)
+    """How long a location may end no turn; zero: nobody looks."""
+    beside: int = 0
+    """How many other batches run at the same time, each with the same share of the allowance."""
 
 
 class BatchControl(Wire):
@@ -210,6 +254,8 @@ class BatchControl(Wire):
     paused: bool = False
     stop: bool = False
     allowance: Allowance | None = None
+    skip: tuple[str, ...] = ()
+    """Hosts that somebody has left out; those in their turn end it."""
 
 
 class LocationCounts(Wire):
@@ -228,6 +274,12 @@ class Progress(Wire):
     batch: int
     phase: Phase
     locations: dict[str, LocationCounts] = {}
+    slow: tuple[str, ...] = ()
+    """Locations that have ended no turn for too long."""
+    stalled: bool = False
+    """Whether none moves that has turns under way."""
+    failures: int = 0
+    """Those that count."""
 
 
 class BatchResult(Progress):
@@ -235,7 +287,6 @@ class BatchResult(Progress):
 
     pending: int = 0
     """Hosts that have had no turn."""
-    failures: int = 0
     unreachable: int = 0
     stuck: tuple[str, ...] = ()
     """The locations that had no room, when nothing could go on."""

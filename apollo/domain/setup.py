@@ -193,9 +193,9 @@ class Setup(FileModel):
         own = self.roles.get(role or "")
         if own is None:
             return self
-        hooks = self.hooks.model_copy(
-            update={name: getattr(own.hooks, name) for name in own.hooks.model_fields_set}
-        )
+        # Not the fields that were set: what comes from the catalog has set them all.
+        said = {name: hooks for name, hooks in own.hooks if hooks is not None}
+        hooks = self.hooks.model_copy(update=said)
         return self.model_copy(
             update={
                 "hooks": hooks,

@@ -1,10 +1,11 @@
 """What one host goes through: what a turn is told, and how it ended."""
 
+from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 from typing import Literal
 
+from apollo.domain.balancer import BalancerSpec
 from apollo.domain.base import Wire
-from apollo.domain.environment import BalancerSpec
 from apollo.domain.fleet import Host
 from apollo.domain.manifest import Manifest
 from apollo.domain.setup import HOOKS, Hook, Setup
@@ -12,6 +13,10 @@ from apollo.domain.status import Outcome
 
 CONTACT_MARGIN = timedelta(minutes=30)
 """How long a turn goes on asking for a lost host, beyond what its steps need."""
+
+
+TOLD = 1500
+"""Characters of a record beside its texts of any length: steps, digests, names."""
 
 
 Stop = Literal["running", "new", "ignore"]
@@ -61,6 +66,8 @@ class TurnInput(Wire):
     """Whose `stop` hook is used, and whether it may fail."""
     once: OnceStep | None = None
     """Only run this, in the new release's folder; the host goes on serving what it serves."""
+    ahead: bool = False
+    """Only stage: the turn itself comes later, and finds the release or attaches."""
     pull: bool = False
     """The host fetches the artifact itself, where the store has URLs."""
     was_lost: bool = False
@@ -123,13 +130,38 @@ class TurnRecord(Wire):
     """The host key that was accepted though nobody had trusted one (`first_use`)."""
 
 
-def skipped(host: str, turn: int) -> TurnRecord:
-    """The end of a host that left the inventory before its turn."""
+def handfuls(
+    records: Sequence[TurnRecord], most: int, largest: int | None
+) -> Iterator[tuple[TurnRecord, ...]]:
+    """The records in order, so few at once that their texts are no longer than `largest`.
+
+    One record alone may be longer.
+    """
+    some: list[TurnRecord] = []
+    length = 0
+    for record in records:
+        said = len(record.output) + len(record.outputs) + len(record.message) + TOLD
+        full = largest is not None and length + said > largest
+        if some and (full or len(some) == most):
+            yield tuple(some)
+            some, length = [], 0
+        some.append(record)
+        length += said
+    if some:
+        yield tuple(some)
+
+
+GONE = "the inventory has it no more"
+LEFT_OUT = "somebody has left it out"
+
+
+def skipped(host: str, turn: int, why: str = GONE) -> TurnRecord:
+    """The end of a host that has no turn: it left the inventory, or somebody left it out."""
     return TurnRecord(
         host=host,
         turn=turn,
         outcome=Outcome.SKIPPED,
-        note="the inventory has it no more",
+        note=why,
         left="nothing was changed by this deployment",
     )
 
@@ -150,8 +182,4 @@ def longest_turn(manifest: Manifest | Setup, balancer: BalancerSpec | None) -> t
             total += 2 * (hook.timeout or timedelta(0)) * (hook.retries + 1)
     if manifest.health:
         total += 2 * (manifest.health.deadline + manifest.health.healthy_for)
-    if balancer:
-        total += balancer.drain.wait
-        if balancer.file:
-            total += 2 * balancer.file.wait
-    return total
+    return total + balancer.longest if balancer else total

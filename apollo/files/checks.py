@@ -4,9 +4,11 @@ import re
 from collections import Counter
 from collections.abc import Iterator
 
+from apollo.domain.balancer import BalancerSpec, is_target_group
 from apollo.domain.base import VariableName
-from apollo.domain.environment import BalancerSpec, FleetSpec
+from apollo.domain.environment import FleetSpec
 from apollo.domain.setup import Health
+from apollo.files.alarms import check_alarms, warn_of_alarms
 from apollo.files.draft import Draft
 from apollo.files.hooks import check_webhooks, warn_of_webhooks
 from apollo.files.mistakes import FileWarning, Mistake
@@ -41,6 +43,8 @@ def check_project(draft: Draft) -> None:
         draft.warnings += _spare_secrets(draft, part)
         draft.mistakes += check_webhooks(part)
         draft.warnings += warn_of_webhooks(part)
+        draft.mistakes += check_alarms(part)
+        draft.warnings += warn_of_alarms(part)
         draft.mistakes += _environment(part)
 
 
@@ -82,17 +86,7 @@ def _setup(top: Part) -> Iterator[Mistake]:
 def _health(top: Part, path: Path) -> Iterator[Mistake]:
     yield from one_of(top, path, Health)
     for kind in ("http", "tcp"):
-        port = top.get(*path, kind, "port")
-        text = text_of(port)
-        if port is None or isinstance(port, bool | list | dict) or "{" in text:
-            continue
-        if not _PORT.fullmatch(text) or not 1 <= int(text) <= 65535:
-            yield top.mistake(
-                (*path, kind, "port"),
-                expected="a port from 1 to 65535",
-                found=describe(port),
-                hint='Write a port such as 8080, or a variable such as "{PORT}".',
-            )
+        yield from _port(top, (*path, kind, "port"))
     if top.get(*path, "command") is not None and top.get(*path, "from") == "worker":
         yield top.mistake(
             (*path, "from"),
@@ -105,6 +99,20 @@ def _health(top: Part, path: Path) -> Iterator[Mistake]:
         hint = f"Write /{target}."
         where = (*path, "http", "path")
         yield top.mistake(where, expected="a path from /", found=describe(target), hint=hint)
+
+
+def _port(part: Part, path: Path) -> Iterator[Mistake]:
+    port = part.get(*path)
+    text = text_of(port)
+    if port is None or isinstance(port, bool | list | dict) or "{" in text:
+        return
+    if not _PORT.fullmatch(text) or not 1 <= int(text) <= 65535:
+        yield part.mistake(
+            path,
+            expected="a port from 1 to 65535",
+            found=describe(port),
+            hint='Write a port such as 8080, or a variable such as "{PORT}".',
+        )
 
 
 def _environment(part: Part) -> Iterator[Mistake]:
@@ -122,6 +130,16 @@ def _environment(part: Part) -> Iterator[Mistake]:
             hint = "Write it such as tcp:lb1:9999 or unix:/run/haproxy.sock."
             expected = "tcp:HOST:PORT or unix:PATH"
             yield part.mistake(where, expected=expected, found=describe(at), hint=hint)
+    alb: Path = ("balancer", "aws_alb")
+    yield from _port(part, (*alb, "port"))
+    for index, group in enumerate(part.sequence(*alb, "target_groups")):
+        if isinstance(group, str) and "{" not in group and not is_target_group(group):
+            yield part.mistake(
+                (*alb, "target_groups", index),
+                expected="the ARN of a target group",
+                found=describe(group),
+                hint="Write arn:aws:elasticloadbalancing:REGION:ACCOUNT:targetgroup/NAME/ID.",
+            )
 
 
 def _root(part: Part, path: Path) -> Iterator[Mistake]:

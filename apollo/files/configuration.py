@@ -3,8 +3,7 @@
 from collections.abc import Iterator
 
 from apollo.domain.environment import ConfigurationTexts, EnvironmentSpec
-from apollo.domain.fleet import Host
-from apollo.domain.manifest import expand
+from apollo.domain.manifest import source_of
 from apollo.files.draft import Draft, EnvironmentDraft
 from apollo.files.mistakes import some
 from apollo.files.positions import Path
@@ -51,15 +50,6 @@ def _sources(
             )
         )
     yield from found
-
-
-def source_of(written: str, host: Host) -> str:
-    """The file that a host has.
-
-    Raises:
-        ValueError: It names something else than role, location and host.
-    """
-    return expand(written, host.place, "from")
 
 
 def applied(

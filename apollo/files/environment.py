@@ -42,6 +42,7 @@ def resolve(project: Project, name: str) -> Environment:
         secrets=spec.secrets,
         balancer=spec.balancer,
         strategy=spec.strategy,
+        alarms=spec.alarms,
         approval=spec.approval == "required",
         windows=spec.windows,
         notify=spec.notify,

@@ -26,7 +26,7 @@ def check_webhooks(part: Part) -> Iterator[Mistake]:
     for path, value in _webhooks(part):
         if not isinstance(value, str) or not value or _REFERENCE.fullmatch(value):
             continue
-        if not _host(value):
+        if not host_of(value):
             expected = "a reference to a secret, or a URL of https or http"
             yield part.mistake(path, expected=expected, found="something else", hint=_HINT)
 
@@ -34,7 +34,7 @@ def check_webhooks(part: Part) -> Iterator[Mistake]:
 def warn_of_webhooks(part: Part) -> Iterator[FileWarning]:
     """A URL that travels in the clear is hardly meant, unless it stays on the machine."""
     for path, value in _webhooks(part):
-        if isinstance(value, str) and value.startswith("http://") and not _loopback(_host(value)):
+        if isinstance(value, str) and value.startswith("http://") and not _loopback(host_of(value)):
             message = "notifications travel in the clear, with the URL that lets anybody post there"
             yield part.warning(path, message, "Write https:// if the other end has it.")
 
@@ -45,7 +45,7 @@ def _webhooks(part: Part) -> Iterator[tuple[Path, object]]:
             yield ("notify", index, "webhook"), each["webhook"]
 
 
-def _host(value: str) -> str:
+def host_of(value: str) -> str:
     """The host of a URL of https or http; empty if it is none."""
     try:
         parts = urlsplit(value)

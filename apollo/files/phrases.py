@@ -3,7 +3,9 @@
 from typing import Any, NamedTuple
 
 from apollo.domain import base
-from apollo.domain.environment import BalancerSpec, ConfigurationFile, FleetSpec, InlineHost
+from apollo.domain.alarms import Alarm
+from apollo.domain.balancer import BalancerSpec
+from apollo.domain.environment import ConfigurationFile, FleetSpec, InlineHost
 from apollo.domain.pipeline import Stage
 from apollo.domain.setup import Health, Hook, OnceHook, Setup
 from apollo.files.inventory import InventoryHost
@@ -12,7 +14,8 @@ from apollo.files.models import Model
 ONE_OF: dict[Model, tuple[str, ...]] = {
     FleetSpec: ("hosts", "inventory"),
     Health: ("http", "tcp", "command"),
-    BalancerSpec: ("haproxy", "file"),
+    BalancerSpec: ("haproxy", "file", "aws_alb", "command"),
+    Alarm: ("prometheus", "http", "command", "cloudwatch"),
 }
 """Models of which exactly one of these keys must be written."""
 
@@ -40,6 +43,16 @@ EXAMPLES = {
     "port": 'port: "8080"',
     "at": 'at: ["tcp:lb1:9999"]',
     "backends": "backends: [shop]",
+    "url": 'url: "http://prometheus:9090"',
+    "alarm": "alarm: shop-5xx",
+    "region": "region: eu-west-1",
+    "query": 'query: "shop:error_ratio > 0.01"',
+    "json": "json: status.indicator",
+    "expect": "expect: none",
+    "target_groups": 'target_groups: ["arn:aws:elasticloadbalancing:…:targetgroup/shop/0f1e2d3c"]',
+    "find": 'find: "lbctl state {host}"',
+    "drain": 'drain: "lbctl drain {host}"',
+    "restore": 'restore: "lbctl restore {host}"',
     "webhook": 'webhook: "env:APOLLO_SECRET_HOOK"',
     "from": "from: config/database.yml",
     "locations": "locations: {fra1: {hosts: {web1: 10.0.1.1}}}",
@@ -97,6 +110,10 @@ PATTERNS = {
 }
 
 DURATION = Words("a duration such as 30s, 5m or 2h", "Write a number and ms, s, m, h or d.")
+COMMAND = Words(
+    "a program and its words, with all quotes closed",
+    "Write it such as lbctl drain {host}: no shell sees it.",
+)
 SHARE = Words(
     "a count such as 3 or a percentage such as 20%", "Write a whole number, or 0% to 100%."
 )

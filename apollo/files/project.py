@@ -11,6 +11,7 @@ from apollo.domain.base import FileModel, Name, without_free_keys
 from apollo.domain.environment import EnvironmentSpec
 from apollo.domain.pipeline import Pipeline, Stage, names_of
 from apollo.domain.setup import Setup
+from apollo.files.alarms import mask_tokens
 from apollo.files.checks import check_project, mask_secrets
 from apollo.files.configuration import Texts, read_templates
 from apollo.files.draft import Draft, EnvironmentDraft
@@ -93,6 +94,7 @@ def load_project(where: FilePath | str) -> Project:
     for environment in draft.environments.values():
         mask_secrets(environment.part)
         mask_webhooks(environment.part)
+        mask_tokens(environment.part)
         read_fleet(draft, environment)
         read_templates(draft, environment)
     if readable:

@@ -9,8 +9,9 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, TypeAdapter
 
+from apollo.domain.balancer import BalancerSpec
 from apollo.domain.base import Address, Name, Share, ShareOf, format_duration
-from apollo.domain.environment import BalancerSpec, EnvironmentSpec, InlineHost
+from apollo.domain.environment import EnvironmentSpec, InlineHost
 from apollo.domain.pipeline import Stage
 from apollo.domain.setup import Hook, OnceHook
 from apollo.domain.strategy import Wave

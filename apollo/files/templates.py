@@ -7,8 +7,8 @@ from string import Template
 from typing import NamedTuple
 
 from apollo.domain.fleet import Host
+from apollo.domain.manifest import source_of
 from apollo.files.checks import REFERENCE
-from apollo.files.configuration import source_of
 from apollo.files.draft import Draft, EnvironmentDraft
 from apollo.files.inventory import Sketch
 from apollo.files.mistakes import Mistake, Told, some
@@ -17,7 +17,8 @@ from apollo.files.words import did_you_mean
 
 _PLACE = re.compile(r"\{([A-Za-z_][A-Za-z0-9_]*)\}")
 _BUILT_IN = frozenset({"host", "location"})
-_IN_HEALTH = _BUILT_IN | {"release"}
+_ALSO = {"health": "release", "balancer": "address"}
+"""What else is known below these keys."""
 _HEALTH = (
     ("http", "port"),
     ("http", "path"),
@@ -25,6 +26,17 @@ _HEALTH = (
     ("http", "body"),
     ("tcp", "port"),
     ("tcp", "host"),
+)
+_IN_BALANCER = (
+    ("haproxy", "at"),
+    ("haproxy", "backends"),
+    ("haproxy", "server"),
+    ("aws_alb", "target_groups"),
+    ("aws_alb", "target"),
+    ("aws_alb", "port"),
+    ("command", "find"),
+    ("command", "drain"),
+    ("command", "restore"),
 )
 
 
@@ -112,11 +124,10 @@ def _own_uses(part: Part, groups: list[Group]) -> Iterator[Use]:
     for name, reference in part.mapping("secrets").items():
         if isinstance(reference, str) and REFERENCE.fullmatch(reference):
             yield Use(part, ("secrets", name), groups)
-    haproxy: Path = ("balancer", "haproxy")
-    yield Use(part, (*haproxy, "server"), groups)
-    for key in ("at", "backends"):
-        for index in range(len(part.sequence(*haproxy, key))):
-            yield Use(part, (*haproxy, key, index), groups)
+    for path in _IN_BALANCER:
+        for index in range(len(part.sequence("balancer", *path))):
+            yield Use(part, ("balancer", *path, index), groups)
+        yield Use(part, ("balancer", *path), groups)
 
 
 def _setup_uses(draft: Draft, groups: list[Group]) -> Iterator[Use]:
@@ -142,7 +153,7 @@ def _health_uses(top: Part, health: Path, groups: list[Group]) -> Iterator[Use]:
 
 def _unknown(use: Use) -> Iterator[Mistake]:
     text = use.part.get(*use.path)
-    known = _IN_HEALTH if "health" in use.path else _BUILT_IN
+    known = _BUILT_IN | {name for key, name in _ALSO.items() if key in use.path}
     for name in dict.fromkeys(_PLACE.findall(text)) if isinstance(text, str) else ():
         lacking = [each for each in use.groups if name not in each.names | known]
         if lacking:

@@ -10,6 +10,7 @@ from apollo.domain.windows import NotAWindow
 from apollo.files.mistakes import Mistake, one_line
 from apollo.files.models import Model, keys, model_at
 from apollo.files.phrases import (
+    COMMAND,
     DURATION,
     EXAMPLES,
     KINDS,
@@ -108,7 +109,8 @@ def _words(error: ErrorDetails) -> Words:
         return Words(context["error"].expected, _sentence(context["error"].hint))
     if kind == "value_error":
         text = str(context["error"]).removeprefix("expected ")
-        return next((words for words in (DURATION, SHARE) if words.expected == text), _rule(text))
+        known = (DURATION, SHARE, COMMAND)
+        return next((words for words in known if words.expected == text), _rule(text))
     return Words("another value", "Look the key up in the reference of the files.")
 
 

@@ -145,6 +145,8 @@ class Answer:
     """The turn whose outputs these are; only where outputs are read."""
     new_manifest: bytes | None = None
     """The manifest of this turn's release; only there, too."""
+    journal_lost: bool = False
+    """A hook has removed this turn's journal. The host is put back if it is `reverting`."""
     verdict: Verdict | None = None
     reverting: bool = False
     balancer: str | None = None
@@ -238,6 +240,7 @@ def _answer(values: dict[str, list[str]], steps: dict[str, StepRecord]) -> Answe
         previous_manifest=data("previous-manifest"),
         turn=int(found) if (found := word("turn")) else None,
         new_manifest=data("new-manifest"),
+        journal_lost="journal-lost" in values,
         verdict=Verdict(verdict) if (verdict := word("verdict")) else None,
         reverting="reverting" in values,
         balancer=text("balancer"),

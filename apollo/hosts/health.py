@@ -11,13 +11,15 @@ from apollo.domain.manifest import Manifest
 from apollo.hosts.job import exports
 from apollo.hosts.probe import directly, http_probe, tcp_probe
 from apollo.hosts.script import RemoteCommand, quote
-from apollo.hosts.secrets import clean
+from apollo.hosts.secrets import clean, clean_end
 from apollo.ports import HostSession, Probe
 
 PAUSE = 0.5
 MEANWHILE = 10.0
 MARGIN = 10.0
 """Seconds that a command's answer may take beyond its timeout, for a slow line."""
+SAID = 2000
+"""Bytes of what a command has said that come back: the end of it."""
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 
@@ -69,7 +71,8 @@ class Checker:
     def _read(self, command: RemoteCommand, output: bytes) -> Probe:
         said, _, code = output.rpartition(f"apollo-health:{command.nonce} ".encode())
         exit_code = code.strip().decode(errors="replace")
-        lines = clean(said, self.secrets.values()).strip().splitlines()
+        cleaned = clean_end if len(output) >= SAID else clean
+        lines = cleaned(said, self.secrets.values()).strip().splitlines()
         last = f": {lines[-1]}" if lines else ""
         if exit_code == "0":
             return Probe(good=True, found="exit code 0")
@@ -91,7 +94,7 @@ def check_command(
         f"cd {shlex.quote(root)}/current && values=$(cat) || exit 1\n"
         '{ (eval "$values"; exec </dev/null\n'
         f"exec timeout -k 2 {seconds} /bin/sh -c {shlex.quote(command)}) 2>&1\n"
-        f'echo "apollo-health:{nonce} $?"; }} | tail -c 2000\n'
+        f'echo "apollo-health:{nonce} $?"; }} | tail -c {SAID}\n'
     )
     return RemoteCommand(quote(text), exports(variables), nonce)
 

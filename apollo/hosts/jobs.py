@@ -127,7 +127,7 @@ def hand_job(turn: TurnInput, new: Side, old: Side, offline: str | None) -> byte
     out there when the new release's start has not begun.
     """
     bare = revert_job(turn, replace(new, secrets={}), replace(old, secrets={}), started=True)
-    kind = "-" if turn.balancer is None else "haproxy" if turn.balancer.haproxy else "file"
+    kind = turn.balancer.kind if turn.balancer else "-"
     lines = [f"hand {turn.label} {encode(offline or '-')} {kind}"]
     lines += [
         " ".join(("secrets", scope, *sorted(side.secrets)))

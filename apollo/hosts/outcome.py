@@ -68,6 +68,12 @@ def release_gone(turn: TurnInput, folder: str) -> Failure:
     return Failure("HookFailed", "start", text)
 
 
+def journal_lost(turn: TurnInput) -> Failure:
+    """A hook has deleted what tells which hooks have run."""
+    text = f"{turn.host.name}: a hook has removed the turn's journal; which hooks ran is not known"
+    return Failure("JournalLost", "journal", text)
+
+
 def nothing_runs(turn: TurnInput) -> NothingRuns:
     """The release that served last has lost its manifest."""
     host = turn.host.name

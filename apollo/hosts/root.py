@@ -14,6 +14,7 @@ from apollo.errors import (
     Fenced,
     ForeignRoot,
     HostBusy,
+    JournalLost,
     NoShell,
     NothingRuns,
     RootNotWritable,
@@ -189,6 +190,11 @@ _REFUSALS: dict[str, tuple[type[TurnError], str, str]] = {
         HostBusy,
         "another turn still works in {root}: {found}",
         "it is tried again at the end of the wave",
+    ),
+    "JournalLost": (
+        JournalLost,
+        "the turn's journal in {root}/.apollo is gone: a hook has removed it",
+        "the next attempt puts the host back; keep hooks away from {root}/.apollo",
     ),
     "RootNotWritable": (
         RootNotWritable,

@@ -100,4 +100,10 @@ def clean_end(output: bytes, values: Iterable[str]) -> str:
 def clean(output: bytes, values: Iterable[str]) -> str:
     """A hook's output as text: no secrets, and no control characters but tabs and newlines."""
     text = redact(output.decode("utf-8", "replace"), values)
-    return "".join(c if c in "\n\t" or (c.isprintable() and c != "\x7f") else "·" for c in text)
+    return "\n".join("\t".join(map(_printable, line.split("\t"))) for line in text.split("\n"))
+
+
+def _printable(text: str) -> str:
+    if text.isprintable():  # nearly always: what is looked at letter by letter takes long
+        return text
+    return "".join(letter if letter.isprintable() else "·" for letter in text)

@@ -45,8 +45,12 @@ class Traffic:
     async def quiet(self, answer: Answer) -> None:
         """Wait until no word of whoever had the host before can be on its way."""
         taken_over = answer.balancer is not None or answer.balancer_before is not None
-        if taken_over or 0 <= answer.now - answer.state.since < FRESH:
-            await asyncio.sleep(FRESH)
+        heard = FRESH + self.balancer.late.total_seconds()
+        settled = answer.now - answer.state.since
+        if taken_over:
+            await asyncio.sleep(heard)
+        elif 0 <= settled < heard:  # where `date` knows no fractions, one second may be none
+            await asyncio.sleep(min(heard, heard + 1 - settled))
 
     async def drain(self, *, confirmed: bool) -> None:
         """Out of service; `confirmed`: wait until the host has finished what it served."""

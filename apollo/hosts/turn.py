@@ -10,12 +10,12 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 
 from apollo.balancers.base import Balancer, BalancerTarget
-from apollo.domain.environment import BalancerSpec
+from apollo.domain.balancer import BalancerSpec
 from apollo.domain.manifest import Manifest
 from apollo.domain.status import Outcome
 from apollo.domain.turn import TurnInput, TurnRecord
 from apollo.errors import ContactLost, DiskFull, SecretUnavailable
-from apollo.hosts.answer import Answer, StepRecord
+from apollo.hosts.answer import Answer, Status, StepRecord
 from apollo.hosts.health import Checker, soak
 from apollo.hosts.job import Job, Source
 from apollo.hosts.jobs import (
@@ -33,6 +33,7 @@ from apollo.hosts.outcome import (
     broken,
     current,
     failed_step,
+    journal_lost,
     nothing_runs,
     outputs,
     release_gone,
@@ -112,6 +113,8 @@ class _Attempt:
             return await self._restart()
         if self.given.once:
             return await self._once(manifest)
+        if self.given.ahead:
+            return await self._ahead(manifest)
         self.new = Side(self.given.folder, manifest, await self._secrets(manifest))
         answer = await self._stage()
         if answer.same:
@@ -122,6 +125,13 @@ class _Attempt:
         if not (answer.verdict or answer.reverting) and not answer.staged:
             return self._not_staged(answer)
         return await self._bring(answer)
+
+    async def _ahead(self, manifest: Manifest) -> TurnRecord:
+        """Get the release ready; what runs on the host, and what the balancer does, stays."""
+        self.new = Side(self.given.folder, manifest, await self._secrets(manifest))
+        answer = await self._stage()
+        ready = answer.same or answer.staged
+        return current(self.given, answer) if ready else self._not_staged(answer)
 
     async def _once(self, manifest: Manifest) -> TurnRecord:
         """Run what runs once per deployment; the host goes on serving what it serves."""
@@ -143,6 +153,8 @@ class _Attempt:
         """
         self._step("begin")
         answer = await self.root.restart()
+        if answer.journal_lost and not answer.folder:
+            return self._without_journal(answer)
         if answer.previous is None or answer.previous_manifest is None:
             raise nothing_runs(self.given)
         found = Manifest.model_validate_json(answer.previous_manifest)
@@ -180,7 +192,7 @@ class _Attempt:
         self, answer: Answer, old: Side | None, failure: Failure | None
     ) -> TurnRecord:
         failure = failure or unhealthy(self.given, "start", "not known any more")
-        started = bool(begun(answer.steps, "start")) or self.given.restart
+        started = bool(begun(answer.steps, "start")) or self.given.restart or answer.journal_lost
         started = started and answer.staged  # a release that is gone has no stop hook any more
         job = revert_job(self.given, self.new, old, started=started)
         answer = await self._run("revert", job)
@@ -213,6 +225,8 @@ class _Attempt:
 
     def _not_staged(self, answer: Answer) -> TurnRecord:
         """The release did not get ready beside the running one; nothing was drained."""
+        if answer.journal_lost:
+            return self._without_journal(answer)
         unpack = answer.steps.get("unpack")
         if unpack and unpack.exit == DISK_FULL:
             raise DiskFull(
@@ -226,6 +240,15 @@ class _Attempt:
         if failure is None:
             raise self._unclear("stage")
         return untouched(self.given, answer, failure)
+
+    def _without_journal(self, answer: Answer) -> TurnRecord:
+        """A hook has removed the journal before the drain, or again while it was put back."""
+        failure = journal_lost(self.given)
+        if answer.running:
+            raise self._unclear("journal")
+        if answer.state.status is not Status.CHANGING:
+            return untouched(self.given, answer, failure)
+        return broken(self.given, answer, failure, failure, has_old=True)
 
     async def _current(self, answer: Answer) -> TurnRecord | None:
         """The host runs the manifest: if it is healthy too, it is not touched."""
@@ -338,6 +361,8 @@ class _Attempt:
         """Why the turn failed, as far as the journal tells: a step, or else the health check."""
         if answer.verdict == "verified":
             return None
+        if answer.journal_lost:
+            return journal_lost(self.given)
         return self._failed(answer, list(answer.steps)) or unhealthy(
             self.given, "start", "an attempt before this one saw it"
         )
@@ -390,7 +415,9 @@ class _Attempt:
         root = HostRoot(self.session, self.given, caller, self._notice)
         if self.given.balancer:
             host = self.given.host
-            target = BalancerTarget(host.name, host.location, host.variables)
+            target = BalancerTarget(
+                host.name, host.location, manifest.variables, host.address, host.role
+            )
             self.traffic = Traffic(self.parts.build_balancer(self.given.balancer), target, root)
         return root
 

@@ -44,6 +44,17 @@ class Program:
         """Whether the program was started and has not ended."""
         return self._process is not None and self._process.poll() is None
 
+    @property
+    def pid(self) -> int:
+        """The process id of what was started last.
+
+        Raises:
+            Unavailable: Nothing was.
+        """
+        if self._process is None:
+            raise Unavailable(f"{self.command[0]} was not started")
+        return self._process.pid
+
     def start(self) -> None:
         """Start it in a session of its own: Ctrl-C on a terminal is not meant for it."""
         self.log.parent.mkdir(parents=True, exist_ok=True)

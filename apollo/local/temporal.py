@@ -56,6 +56,11 @@ class TemporalServer:
         """Where its web page is."""
         return f"http://127.0.0.1:{self._ports[1].number}"
 
+    @property
+    def pid(self) -> int:
+        """The server's process id."""
+        return self._program.pid
+
     async def __aenter__(self) -> "TemporalServer":
         try:
             await self.restart()

@@ -16,6 +16,7 @@ from apollo.domain.capacity import Allowance
 from apollo.domain.status import DeploymentState
 from apollo.local.judge import HookRun, read_hook_log, repeated_hooks
 from apollo.testing.artifact import write_artifact
+from tests.support.gate import gated_release, open_gate, until_attached
 from tests.support.scene import eventually
 from tests.support.witness import hooks_of, locations, out_at_once, versions
 from tests.support.world import World
@@ -34,23 +35,32 @@ async def slow_release(world: World, version: str, seconds: int) -> None:
 
 
 async def start_and_kill(world: World) -> DeploymentHandle:
-    """A deployment whose worker is killed while `start` runs."""
-    await slow_release(world, "1.0.0", TAKEOVER + 6)
+    """A deployment whose worker is killed while `start` runs, which waits at its gate."""
+    await gated_release(world, "1.0.0")
     world.start_worker()
     deployment = await world.apollo.deploy("shop", "prod", "1.0.0")
 
-    async def starting() -> bool:
-        return any(run.step == "start" for run in read_hook_log(world.hook_log))
-
-    await eventually(starting)
+    await until_started(world, 1)
     world.kill_worker()
     return deployment
+
+
+async def until_started(world: World, times: int) -> None:
+    """Wait until `start` has begun so often."""
+
+    async def started() -> bool:
+        runs = read_hook_log(world.hook_log)
+        return sum(run.step == "start" for run in runs) == times
+
+    await eventually(started, rounds=1200)
 
 
 async def test_a_killed_workers_start_is_attached_to(tmp_path: Path) -> None:
     async with World(tmp_path, {"fra1": 1}, takeover=TAKEOVER) as world:
         deployment = await start_and_kill(world)
         world.start_worker()
+        await until_attached(world)
+        open_gate(world, "fra1")
         result = await deployment.result()
         status = await deployment.status()
         assert await versions(world.fleet) == {"fra1-01": "1.0.0"}
@@ -73,6 +83,8 @@ async def test_without_its_journal_a_hook_runs_twice(tmp_path: Path) -> None:
         deployment = await start_and_kill(world)
         shutil.rmtree(Path(world.fleet.host("fra1-01").folder) / "shop" / ".apollo")
         world.start_worker()
+        await until_started(world, 2)
+        open_gate(world, "fra1")
         await deployment.result()
 
     repeated = repeated_hooks(read_hook_log(world.hook_log))

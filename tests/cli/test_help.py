@@ -44,6 +44,8 @@ DOCUMENTED = (
     "approve",
     "reject",
     "pace",
+    "skip",
+    "retry",
     "status",
     "hosts",
     "hosts trust",

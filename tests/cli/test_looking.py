@@ -9,7 +9,6 @@ import sys
 import pytest
 
 from apollo.catalog import Catalog
-from apollo.catalog.records import NewDeployment
 from apollo.domain.status import DeploymentState, Outcome
 from tests.cli.conftest import Shop
 from tests.support.catalogs import ended, opened
@@ -177,7 +176,7 @@ def test_ctrl_c_detaches_and_says_how_to_get_back(running: Shop, form: tuple[str
     )
 
 
-@pytest.mark.parametrize("word", ["pause", "resume", "abort", "rollback", "approve"])
+@pytest.mark.parametrize("word", ["pause", "resume", "abort", "approve", "skip", "retry"])
 def test_a_word_to_what_has_ended_is_refused(halted: Shop, word: str) -> None:
     said = halted(word, "prod", "--reason", "why")
 
@@ -185,22 +184,19 @@ def test_a_word_to_what_has_ended_is_refused(halted: Shop, word: str) -> None:
     assert f"{word} is refused: shop/prod#2 has ended (halted)" in said.err
 
 
-def test_a_rollback_of_what_has_ended_says_what_to_deploy(applied: Shop) -> None:
-    async def play(catalog: Catalog) -> None:
-        new = NewDeployment(
-            workflow_id="w1",
-            run_id="r",
-            application="shop",
-            environment="prod",
-            release="1.0",
-            previous_release="0.9",
-        )
-        stored = await catalog.deployments.open(new)
-        await catalog.deployments.end(stored.uuid, DeploymentState.SUCCEEDED)
+def test_a_rollback_of_what_has_ended_needs_something_to_go_back_to(halted: Shop) -> None:
+    said = halted("rollback", "prod", "--yes")
 
-    applied.in_catalog(play)
+    assert said.code == 5
+    assert "shop/prod#2 changed no host that ran a release before" in said.err
+    assert "apollo rollback shop/prod --to VERSION" in said.err
 
-    assert "apollo deploy prod 0.9" in applied("rollback", "prod").err
+
+def test_only_the_last_deployment_is_taken_back(halted: Shop) -> None:
+    said = halted("rollback", "prod#1", "--yes")
+
+    assert said.code == 5
+    assert "shop/prod#1 does not run, and only the last one is taken back" in said.err
 
 
 def test_a_word_needs_the_server(running: Shop) -> None:

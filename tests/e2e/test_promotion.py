@@ -11,7 +11,7 @@ from pathlib import Path
 from apollo.files.environment import resolve
 from apollo.files.project import load_project
 from apollo.local.judge import HookRun, read_hook_log, repeated_hooks
-from apollo.testing.artifact import write_artifact
+from tests.support.gate import gated_release, open_gate, until_attached
 from tests.support.scene import eventually
 from tests.support.witness import hooks_of, versions
 from tests.support.world import APPLICATION, World
@@ -82,26 +82,19 @@ class Pipeline(World):
         await eventually(begun)
 
     async def kill_while_starting(self, location: str) -> None:
-        """SIGKILL the worker in the middle of `start`, and start another."""
+        """SIGKILL the worker in the middle of `start`, which ends when another has found it."""
         await self.starting(location)
         await asyncio.to_thread(self.kill_worker)
         self.start_worker()
-
-
-async def slow_release(world: World, version: str) -> None:
-    """A release whose `start` takes longer than a takeover."""
-    dist = write_artifact(world.folder / f"dist-{version}", version)
-    start = dist / "bin" / "start"
-    slow = start.read_text().replace(". bin/common\n", f". bin/common\nsleep {TAKEOVER + 2}\n")
-    start.write_text(slow)
-    await world.apollo.create_release("shop", version, world.project.setup, dist)
+        await until_attached(self)
+        open_gate(self, location)
 
 
 async def test_a_change_reaches_production_though_each_stages_worker_is_killed(
     tmp_path: Path,
 ) -> None:
     async with Pipeline(tmp_path, FLEETS, takeover=TAKEOVER) as world:
-        await slow_release(world, "1.0.0")
+        await gated_release(world, "1.0.0")
         world.start_worker()
         async with world.command("promote", "--yes", "--reason", "the sale") as promoting:
             await world.kill_while_starting(STAGES["dev"])

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
 
-from apollo.domain.environment import BalancerSpec, Drain, FileBalancer
+from apollo.domain.balancer import BalancerSpec, Drain, FileBalancer
 from apollo.domain.fleet import Host
 from apollo.domain.setup import Health
 from apollo.domain.turn import TurnInput, TurnRecord
@@ -91,6 +91,7 @@ class Teller:
         if forget:
             await asyncio.sleep(WAITS)
             shutil.rmtree(root / ".apollo" / "journal")
+            (root / ".apollo" / "opened").unlink()
         await self._go_on(bench, turn, story)
         story.ran = Counter((root / "ran").read_text().splitlines())
         story.current = (root / "current" / "version").read_text()

@@ -10,7 +10,7 @@ import pytest
 
 from apollo.balancers import BalancerTarget, build_balancer, until_drained
 from apollo.balancers.haproxy import Haproxy
-from apollo.domain.environment import BalancerSpec
+from apollo.domain.balancer import BalancerSpec
 from apollo.errors import BalancerFailed
 from apollo.testing.ports import ReservedPort
 from tests.support.haproxy import HaproxyServer

@@ -9,7 +9,7 @@ import pytest
 from apollo.artifacts.pack import pack
 from apollo.artifacts.store import FolderStore
 from apollo.balancers import build_balancer
-from apollo.domain.environment import BalancerSpec
+from apollo.domain.balancer import BalancerSpec
 from apollo.domain.fleet import Host
 from apollo.domain.manifest import Manifest
 from apollo.domain.setup import Hooks

@@ -8,7 +8,7 @@ from typing import Any
 import asyncssh
 import pytest
 
-from apollo.domain.environment import BalancerSpec, Drain, FileBalancer, HaproxyBalancer
+from apollo.domain.balancer import BalancerSpec, Drain, FileBalancer, HaproxyBalancer
 from apollo.domain.fleet import Host
 from apollo.domain.manifest import Manifest
 from apollo.domain.setup import Health

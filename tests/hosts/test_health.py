@@ -270,6 +270,16 @@ async def test_a_command_that_hangs_is_ended_with_what_it_started(
     await eventually(gone)
 
 
+async def test_what_is_cut_does_not_begin_within_a_secret(session: SshSession, root: Path) -> None:
+    key = "abcdefghijklmnopqrstuvwxyz"
+    values = {"KEY": key}
+    for more in range(len(key)):
+        text = f'printf "%s%0{1900 + more}d\\n" "$KEY$KEY$KEY$KEY$KEY" 0; exit 1'
+        told = await run(session, root, text, variables=values, secrets=values)
+        assert not any(key[at : at + 4] in told.found for at in range(len(key) - 3))
+        assert told.found.endswith("000")
+
+
 async def test_what_a_command_says_does_not_pile_up(session: SshSession, root: Path) -> None:
     flood = "head -c 30000000 /dev/zero | tr '\\0' x; echo; echo end; exit 1"
     found = await run(session, root, flood)

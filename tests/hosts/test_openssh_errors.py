@@ -1,8 +1,6 @@
 """What can be wrong with a host, on real OpenSSH: each has its error, and what is left is told."""
 
 import os
-import subprocess
-import sys
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,7 +18,7 @@ from apollo.files.project import load_project
 from apollo.local.temporal import TemporalServer
 from apollo.settings import Settings
 from apollo.testing.artifact import Fault, write_artifact
-from tests.support.openssh import PORT, OpenSshFleet, OpenSshHost, openssh_fleet
+from tests.support.openssh import PORT, OpenSshFleet, OpenSshHost, openssh_fleet, start_worker
 
 UNREACHABLE = {
     "changed": "HostKeyChanged",
@@ -106,19 +104,6 @@ async def wrecked(
                 worker.terminate()
                 worker.wait()
                 del os.environ["TEMPORAL_ADDRESS"]
-
-
-def start_worker(folder: Path, fleet: OpenSshFleet) -> "subprocess.Popen[bytes]":
-    environment = {
-        **os.environ,
-        "APOLLO_HOME": str(folder / "home"),
-        "APOLLO_SSH_KEY": str(fleet.key),
-        "APOLLO_GRACE": "1",
-    }
-    with (folder / "worker.log").open("ab") as log:
-        return subprocess.Popen(
-            [sys.executable, "-m", "apollo.workers"], env=environment, stdout=log, stderr=log
-        )
 
 
 async def deploy_twice(folder: Path, fleet: OpenSshFleet) -> Wrecked:

@@ -16,7 +16,7 @@ from typing import Literal
 
 import pytest
 
-from apollo.domain.environment import BalancerSpec, Drain, HaproxyBalancer
+from apollo.domain.balancer import BalancerSpec, Drain, HaproxyBalancer
 from apollo.domain.fleet import Host
 from apollo.domain.turn import TurnInput
 from apollo.testing.fleet import SshFleet
@@ -94,10 +94,8 @@ class Scene:
 
     async def admin(self) -> str:
         """What HAProxy was told about the host, as it says itself."""
-        table = await self.haproxy.command("show servers state shop")
-        names, row = (line.split() for line in table.splitlines()[1:3])
-        bits = int(dict(zip(names[1:], row, strict=False))["srv_admin_state"])
-        return "drain" if bits & 0x08 else "maint" if bits & 0x01 else "ready"
+        (state,) = (await self.haproxy.admin()).values()
+        return state
 
     async def becomes(self, state: str) -> None:
         async def so() -> bool:

@@ -38,6 +38,9 @@ async def record(stage: Stage) -> None:
     await synced(stage)
     await gone(stage)
     await ran_once(stage)
+    await staged(stage)
+    await alarmed(stage)
+    await steered(stage)
 
 
 async def synced(stage: Stage) -> None:
@@ -89,6 +92,68 @@ async def ran_once(stage: Stage) -> None:
     running = await play.start("1.1")
     assert (await running.result()).state == "failed"
     await keep(running, "once-failed", [])
+
+
+async def staged(stage: Stage) -> None:
+    """Staged ahead: one wave well, with a key that is accepted, and one that an abort ends."""
+    play = await stage.play(waves=["50%", "100%"], application="staged")
+    play.setup = {"hooks": {"install": "bin/setup"}}
+    await play.apply(first_use=True)
+    play.script.shows = {"h1": "ssh-ed25519 AAAA"}
+    play.script.ends["ahead h2"] = [ConnectFailed]
+    play.script.hold("ahead h4")
+    running = await play.start("1.0")
+    await until(lambda: len(play.script.stagings) == 4, "the second wave is being staged")
+    await running.said.pause("look first")
+    await running.until("paused")
+    await running.said.abort()
+    assert (await running.result()).state == "aborted"
+    others = {f"staged.{wave}.staging": names.staging_id(running.id, wave, 1) for wave in (1, 2)}
+    await keep(running, "staged", [(1, "forward")], others)
+
+
+async def alarmed(stage: Stage) -> None:
+    """An alarm that fired before, then cannot be read, and at last fires for the release."""
+    waves = [{"share": 1, "bake": "200ms"}, {"share": "100%", "bake": "1h"}]
+    play = await stage.play(waves=waves, alarms=["errors"], application="alarmed")
+    play.script.alarms["errors"] = "firing"
+    running = await play.start("1.0")
+    await running.until("paused")
+    play.script.alarms["errors"] = "unreadable"
+    await running.said.resume()
+    await running.until("awaiting")
+    await running.said.approve()
+    await until(lambda: len(play.script.turns) == 1, "the first wave runs")
+    play.script.alarms["errors"] = "quiet"
+    await until(lambda: len(play.script.turns) == 4, "the second wave runs")
+    play.script.alarms["errors"] = "firing"
+    assert (await running.result()).state == "rolled_back"
+    await keep(running, "alarmed", [(1, "forward"), (2, "forward"), (1, "rollback")])
+
+
+async def steered(stage: Stage) -> None:
+    """Hosts are left out of the batch that runs and of one to come; failed ones are retried."""
+    waves = ["50%", {"share": "100%", "approval": True, "bake": "1h"}]
+    play = await stage.play(
+        hosts=8, locations=1, waves=waves, max_failures=2, application="steered"
+    )
+    play.script.ends["h1"] = [Outcome.REVERTED, Outcome.UPDATED]
+    play.script.ends["h5"] = [Outcome.REVERTED, Outcome.UPDATED]
+    play.script.hold("h2")
+    running = await play.start("1.0")
+    await play.began("h2")
+    await running.said.skip("h3 | h7")
+    play.script.let_go()
+    await running.until("awaiting")
+    await running.said.retry(error="HookFailed")
+    await running.said.approve()
+    await running.until("baking")
+    await running.said.retry("@failed")
+    await until(lambda: play.script.begun().count("h5") == 2, "it has another turn")
+    await running.until("baking")
+    await running.said.abort()
+    assert (await running.result()).outcomes == {"updated": 6, "skipped": 2}
+    await keep(running, "steered", [(1, "forward"), (2, "forward")])
 
 
 async def paused_and_rolled_back(stage: Stage) -> None:

@@ -7,6 +7,7 @@ printed as JSON.
 import asyncio
 import json
 import sys
+from functools import partial
 from pathlib import Path
 
 from pydantic import BaseModel
@@ -33,6 +34,8 @@ class Told(BaseModel):
     key: Path
     guarded: bool = True
     """Off: words to the balancer are said whatever the host says, for controls."""
+    commands: list[str] = []
+    """What the worker allows `command` balancers to run."""
 
 
 async def attempt(told: Told) -> TurnRecord:
@@ -41,7 +44,7 @@ async def attempt(told: Told) -> TurnRecord:
         hosts=SshHosts(key=told.key),
         manifests=StoredManifests(FolderStore(told.store)),
         secrets=ReferenceSecrets(()),
-        build_balancer=build_balancer,
+        build_balancer=partial(build_balancer, allowed=told.commands),
     )
     return await runner(told.turn, told.attempt_ms, Footing())
 

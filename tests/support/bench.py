@@ -13,7 +13,7 @@ from typing import Any
 
 from apollo.artifacts.pack import pack
 from apollo.artifacts.store import FolderStore
-from apollo.domain.environment import BalancerSpec
+from apollo.domain.balancer import BalancerSpec
 from apollo.domain.fleet import Host
 from apollo.domain.manifest import Manifest
 from apollo.domain.setup import Health, Hooks
@@ -36,6 +36,8 @@ class Bench:
     balancer: BalancerSpec | None = None
     health: Health | None = None
     hooks: Mapping[str, Any] = field(default_factory=lambda: {"start": "bin/start"})
+    commands: list[str] = field(default_factory=list)
+    """What the worker allows `command` balancers to run."""
     _numbers: "itertools.count[int]" = field(default_factory=lambda: itertools.count(1))
 
     async def release(self, version: str, **scripts: str) -> str:
@@ -92,6 +94,7 @@ class Bench:
             store=self.folder / "store",
             key=self.key,
             guarded=guarded,
+            commands=self.commands,
         )
 
     async def run(self, turn: TurnInput, number: int = 1) -> TurnRecord:

@@ -108,6 +108,17 @@ class HaproxyServer:
             if row["pxname"] == "shop" and row["svname"] != "BACKEND"
         }
 
+    async def admin(self) -> dict[str, str]:
+        """What it was told about each server, as it says itself: ready, drain or maint."""
+        lines = (await self.command("show servers state shop")).splitlines()
+        names = lines[1].split()[1:]
+        rows = [dict(zip(names, line.split(), strict=False)) for line in lines[2:] if line]
+        return {row["srv_name"]: _admin(int(row["srv_admin_state"])) for row in rows}
+
+
+def _admin(bits: int) -> str:
+    return "drain" if bits & 0x08 else "maint" if bits & 0x01 else "ready"
+
 
 def _program() -> str:
     path = f"{os.environ['PATH']}:/usr/local/sbin:/usr/sbin"

@@ -131,7 +131,10 @@ class OpenSshHost:
 
     def inside(self, script: str) -> str:
         """Run a script in the host's namespaces."""
-        (child,) = self._children()
+        deadline = time.monotonic() + 20
+        while not (children := self._children()) and time.monotonic() < deadline:
+            time.sleep(0.05)  # it has just been started
+        (child,) = children
         return run("nsenter", "-t", child, "-m", "-p", "-n", "sh", "-c", script)
 
     def restart_sshd(self) -> None:
@@ -221,6 +224,21 @@ def openssh_fleet(
     finally:
         for host in hosts.values():
             host.remove()
+
+
+def start_worker(folder: Path, fleet: OpenSshFleet, **more: str) -> "subprocess.Popen[bytes]":
+    """A worker that logs in with the fleet's key; its home and its log are in the folder."""
+    environment = {
+        **os.environ,
+        "APOLLO_HOME": str(folder / "home"),
+        "APOLLO_SSH_KEY": str(fleet.key),
+        "APOLLO_GRACE": "1",
+        **more,
+    }
+    with (folder / "worker.log").open("ab") as log:
+        return subprocess.Popen(
+            [sys.executable, "-m", "apollo.workers"], env=environment, stdout=log, stderr=log
+        )
 
 
 def _free_net() -> int:

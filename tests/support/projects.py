@@ -39,6 +39,8 @@ environments:
       hosts:
         dev1: 10.0.0.9
         dev2: {address: localhost, port: 2201, location: fra1, labels: {role: worker}}
+    balancer:
+      command: {find: "lb {host}", drain: "lb {address} '{PORT}'", restore: lb, timeout: 9s}
   prod:
     fleet: {inventory: fleets/prod.yaml, select: "!retired=yes", host_keys: first_use}
     root: /srv/shop-{location}
@@ -71,7 +73,8 @@ pipeline: [dev, staging, prod]
     "environments/staging.yaml": """\
 fleet: {hosts: {stage1: 10.0.3.1}}
 secrets: {DB_PASSWORD: "env:APOLLO_SECRET_STAGING"}
-balancer: {file: {path: online, wait: 2s}}
+variables: {GROUP: x}
+balancer: {aws_alb: {target_groups: ["{GROUP}"], target: "{host}", port: 80, healthy_within: 3m}}
 """,
     "fleets/prod.yaml": """\
 defaults: {user: deploy, port: 2200}
@@ -127,7 +130,7 @@ environments:
       max_unavailable: many
       on_failure: rolback
       waves: [10%, 5%, 100%]
-    alarms: []
+    freezes: []
     approval: required
 pipeline: [dev, prd]
 """,

@@ -17,6 +17,8 @@ from apollo.domain.status import Outcome, Serving
 from apollo.domain.strategy import Strategy
 from tests.support.rules import Machine, Referee
 
+Times = dict[str, tuple[float, float]]
+"""When the turn of each host began and ended."""
 Decide = Callable[..., list[Turn]]
 ENDS = [Outcome.UPDATED] * 6 + [
     Outcome.CURRENT,
@@ -136,15 +138,17 @@ def drive(
     random: Random,
     decide: Decide = next_turns,
     ends: list[Outcome] = ENDS,
+    times: Times | None = None,
 ) -> dict[str, Outcome]:
-    """Carry out a wave as a batch does, with random durations and outcomes."""
+    """Carry out a wave as a batch does, with random durations and outcomes; `times` is filled."""
+    times = {} if times is None else times
     places = {each.name: each.location for each in referee.fleet}
     pending = {turn.host: turn for turn in rows}
     in_flight: dict[str, Turn] = {}
     clock: list[tuple[float, str]] = []
     outcomes: dict[str, Outcome] = {}
     out = set(referee.out)
-    now = 0.0
+    now = max((end for _, end in times.values()), default=0.0)
     while True:
         counts: dict[str, int] = {}
         for name in sorted(out):
@@ -162,7 +166,9 @@ def drive(
             in_flight[turn.host] = turn
             pending.pop(turn.host, None)
             out.discard(turn.host)
-            heapq.heappush(clock, (now + random.choice([1.0, 1.0, 2.0, 7.0]), turn.host))
+            end = now + random.choice([1.0, 1.0, 2.0, 7.0])
+            times[turn.host] = (now, end)
+            heapq.heappush(clock, (end, turn.host))
         if not clock:
             referee.close()
             return outcomes
@@ -181,9 +187,11 @@ def deploy(
     decide: Decide = next_turns,
     limits: Allowance | None = None,
     ends: list[Outcome] = ENDS,
+    times: Times | None = None,
 ) -> tuple[list[str], dict[str, Outcome], set[str]]:
     """All waves of a deployment: complaints, outcomes, who is out in the end."""
     plan, random = case.plan(), Random(seed)
+    times = {} if times is None else times
     machines = {each.name: each for each in case.machines}
     out = {each.name for each in case.machines if each.out or each.disabled}
     outcomes: dict[str, Outcome] = {}
@@ -199,17 +207,25 @@ def deploy(
             out=set(out),
         )
         turns = [row.turn for row in rows]
-        outcomes |= drive(turns, referee, limits or plan.allowance, random, decide, ends)
+        outcomes |= drive(turns, referee, limits or plan.allowance, random, decide, ends, times)
         complaints += referee.complaints
         out = referee.out
     return complaints, outcomes, out
 
 
 def back(
-    case: Case, seed: int, *, decide: Decide = next_turns, share: str = "33%"
+    case: Case,
+    seed: int,
+    *,
+    decide: Decide = next_turns,
+    share: str = "33%",
+    ends: list[Outcome] = ENDS,
+    times: tuple[Times, Times] | None = None,
 ) -> tuple[list[str], list[RollbackTurn], dict[str, Outcome]]:
-    """Deploy, then take everything back; complaints are those of the rollback."""
-    _, outcomes, out = deploy(case, seed)
+    """Deploy, then take everything back; complaints and `ends` are those of the rollback."""
+    forward, backward = times or ({}, {})
+    _, outcomes, out = deploy(case, seed, times=forward)
+    backward.update(_start=(0.0, max((end for _, end in forward.values()), default=0.0)))
     rows = [
         EndedHost(
             planned=row,
@@ -230,6 +246,7 @@ def back(
     )
     limits = allowance(parse_share(share), case.fleet.sizes())
     waiting = [turn.turn._replace(group=0) for turn in turns]
-    drive(waiting, referee, limits, Random(seed), decide)
+    drive(waiting, referee, limits, Random(seed), decide, ends, backward)
+    del backward["_start"]
     missing = [turn.host for turn in turns if turn.host not in referee.begun]
     return referee.complaints + [f"{name} had no turn" for name in missing], turns, outcomes

@@ -19,17 +19,25 @@ from temporalio.testing import TimeSkipper
 from temporalio.worker import Worker
 
 from apollo import errors, names
+from apollo.activities.alarms import AlarmActivities
 from apollo.activities.deployments import DeploymentActivities
+from apollo.activities.host_keys import KeyActivities
 from apollo.activities.hosts import HostActivities
 from apollo.activities.logs import LogActivities, PrintedActivities
 from apollo.activities.notifications import NotificationActivities
 from apollo.activities.once import OnceActivities
+from apollo.activities.progress import ProgressActivities
 from apollo.activities.promotions import PromotionActivities
+from apollo.activities.staging import StagingActivities
+from apollo.activities.steering import SteeringActivities
 from apollo.activities.sync import LookActivities, SyncActivities
+from apollo.alarms import AlarmReader
 from apollo.artifacts.store import FolderStore
 from apollo.catalog import Catalog
 from apollo.catalog.records import AuditEntry, StoredDeployment
 from apollo.client import Apollo, DeploymentHandle
+from apollo.cluster import present
+from apollo.domain.alarms import Alarm, CommandAlarm, Reading, Standing
 from apollo.domain.environment import Environment, Webhook
 from apollo.domain.fleet import Fleet, Host
 from apollo.domain.logs import HostLog, LogPart, LogRead
@@ -87,8 +95,14 @@ class Script:
     """What each host runs; a test changes it as people do who log in."""
     unseen: set[str] = field(default_factory=set)
     """Hosts that cannot be looked at."""
+    stagings: list[Turn] = field(default_factory=list)
+    """What was staged ahead; it ends as `ends` says of `ahead h1`."""
     onces: list[Turn] = field(default_factory=list)
     """What ran once, and where; it ends as `ends` says of `once.before h1`."""
+    alarms: dict[str, Standing] = field(default_factory=dict)
+    """Alarm → how it stands; those that are not there are quiet."""
+    shows: dict[str, str] = field(default_factory=dict)
+    """The host key that a host shows while it is staged, and that is accepted."""
     prints: dict[str, str] = field(default_factory=dict)
     """What the start hook of each host has printed so far."""
     reads: list[LogRead] = field(default_factory=list)
@@ -124,7 +138,15 @@ class Script:
             most = max(most, now)
         return most
 
+    def kept(self, given: TurnInput) -> list[Turn]:
+        """Where turns like this one are kept."""
+        if given.once:
+            return self.onces
+        return self.stagings if given.ahead else self.turns
+
     def holds(self, turn: TurnInput) -> bool:
+        if turn.ahead:
+            return bool(self.held & {"ahead", f"ahead {turn.host.name}"})
         return bool(self.held & {"*", turn.host.name, f"{turn.host.name}/{turn.turn}", turn.phase})
 
     async def let_go_of(self, turn: TurnInput) -> None:
@@ -139,6 +161,8 @@ class Script:
             ends = self.ends.get(f"{given.once.step} {given.host.name}", [])
             done = sum(once.given == given for once in self.onces)
             return ends[min(done, len(ends)) - 1] if ends else Outcome.CURRENT
+        if given.ahead:
+            return self.ends.get(f"ahead {given.host.name}", [Outcome.CURRENT])[0]
         ends = self.ends.get(given.host.name, [])
         if given.phase == "rollback":
             ends = self.ends.get(f"back {given.host.name}", [])
@@ -156,7 +180,7 @@ class Actors:
     async def __call__(self, given: TurnInput, attempt_ms: int, footing: Footing) -> TurnRecord:
         script = self.scripts[given.application]
         turn = Turn(given, time.monotonic())
-        (script.onces if given.once else script.turns).append(turn)
+        script.kept(given).append(turn)
         try:
             if given.host.name in script.bugs:
                 raise ApplicationError("a bug", type="KeyError", non_retryable=True)
@@ -166,6 +190,9 @@ class Actors:
             await script.let_go_of(given)
             if given.once and isinstance(end, Outcome):
                 return _once(given, end)
+            if given.ahead and isinstance(end, Outcome):
+                footing.host_key = script.shows.get(turn.host, "")
+                return _record(given, end, script.runs.get(turn.host, given.running))
             if isinstance(end, Outcome):
                 record = _record(given, end, script.runs.get(turn.host, given.running))
                 script.runs[turn.host] = None if end is Outcome.BROKEN else record.manifest
@@ -195,6 +222,14 @@ class Actors:
             under_way=target.under_way,
             parts=(part,),
         )
+
+    async def read_alarm(self, alarm: Alarm) -> Reading:
+        """How an alarm of a play stands; one of Prometheus is really asked."""
+        if alarm.prometheus:
+            return await AlarmReader(ReferenceSecrets(()), pause=0.01)(alarm)
+        application, _, name = alarm.label.partition(" ")
+        standing = self.scripts[application].alarms.get(name, "quiet")
+        return Reading(alarm=alarm.label, standing=standing, says="played")
 
     async def look(self, host: Reachable, root: str) -> Sight:
         """What a host runs, as a look finds it."""
@@ -421,6 +456,7 @@ class Stage:
         pipeline: Sequence[PipelineStage | str] = ("prod",),
         environments: Mapping[str, Mapping[str, Any]] | None = None,
         notify: Sequence[Webhook] = (),
+        alarms: Sequence[str | Alarm] = (),
         **strategy: Any,
     ) -> Play:
         """A new application with hosts `h1`, `h2` and so on, in the locations in turn.
@@ -447,6 +483,12 @@ class Stage:
             approval=approval,
             windows=tuple(map(parse_window, windows)),
             notify=tuple(notify),
+            alarms=tuple(
+                Alarm(name=f"{application} {each}", command=CommandAlarm(run="played"))
+                if isinstance(each, str)
+                else each
+                for each in alarms
+            ),
         )
         for name, values in (environments or {}).items():
             other = environment.model_copy(update={"name": name, "approval": False, **values})
@@ -470,12 +512,20 @@ class Stage:
                 promotions,
                 sync,
                 OnceActivities(self.catalog),
+                ProgressActivities(self.catalog, self.polling),
+                SteeringActivities(self.catalog),
+                KeyActivities(self.catalog),
                 LogActivities(self.catalog, store),
+                AlarmActivities(self.catalog, self.actors.read_alarm, every=0.1),
                 _notifications(self.catalog),
             ),
             max_concurrent_workflow_tasks=20,
             **options,
         )
+
+    async def polling(self, queue: str) -> int:
+        """How many workers poll a queue, as Temporal says."""
+        return await present(self.client, queue)
 
     async def temporal(self, *arguments: str) -> str:
         """Run the `temporal` program; what it says."""
@@ -493,9 +543,11 @@ class Stage:
         return out.decode()
 
 
-async def until(condition: Callable[[], bool | Awaitable[bool]], what: str) -> None:
+async def until(
+    condition: Callable[[], bool | Awaitable[bool]], what: str, patience: float = PATIENCE
+) -> None:
     """Wait until it holds."""
-    deadline = time.monotonic() + PATIENCE
+    deadline = time.monotonic() + patience
     while True:
         found = condition()
         if found if isinstance(found, bool) else await found:
@@ -526,6 +578,7 @@ async def open_stage(folder: Path, *, skipping: bool = False) -> AsyncIterator[S
                 task_queue=names.HOSTS_QUEUE,
                 activities=activities_of(
                     HostActivities(actors),
+                    StagingActivities(actors),
                     LookActivities(actors.look),
                     PrintedActivities(actors.read_printed),
                 ),

@@ -40,7 +40,7 @@ def test_nothing_but_a_pace_may_be_said_to_one_that_is_ending(action: str) -> No
 def test_what_may_be_said_while_it_runs() -> None:
     running = controls()
     allowed = {action for action in ACTIONS if running.refusal(action) is None}
-    assert allowed == {"pause", "abort", "rollback", "pace", "supersede"}
+    assert allowed == {"pause", "abort", "rollback", "pace", "skip", "retry", "supersede"}
 
 
 def test_what_may_be_said_while_it_is_paused() -> None:
@@ -48,7 +48,7 @@ def test_what_may_be_said_while_it_is_paused() -> None:
     paused.pause("latency is up")
     assert (paused.state, paused.detail) == ("paused", "paused: latency is up")
     allowed = {action for action in ACTIONS if paused.refusal(action) is None}
-    assert allowed == {"resume", "abort", "rollback", "pace", "supersede"}
+    assert allowed == {"resume", "abort", "rollback", "pace", "skip", "retry", "supersede"}
     paused.resume()
     assert (paused.state, paused.detail) == ("running", "")
 
@@ -74,7 +74,7 @@ def test_closed_windows_hold_what_runs_and_say_when_they_open() -> None:
     assert (running.state, running.held) == ("paused", True)
     assert running.says == f"its windows have closed; {OPENS}"
     allowed = {action for action in ACTIONS if running.refusal(action) is None}
-    assert allowed == {"pause", "abort", "rollback", "pace", "supersede"}
+    assert allowed == {"pause", "abort", "rollback", "pace", "skip", "retry", "supersede"}
     refusal = str(running.refusal("resume"))
     assert refusal.startswith(f"nobody has paused it: its windows have closed; {OPENS}; it goes on")
     assert "--override REASON" in refusal

@@ -162,11 +162,11 @@ PLANTED = [
     ),
     Planted(
         "apollo.yaml:25:5",
-        "environments.prod.alarms",
-        "no alarms",
-        "alarms",
-        "This version of Apollo does not have alarms yet: take it out.",
-        "    alarms: []\n",
+        "environments.prod.freezes",
+        "no freezes",
+        "freezes",
+        "This version of Apollo does not have freezes yet: take it out.",
+        "    freezes: []\n",
         "",
     ),
     Planted(

@@ -115,10 +115,7 @@ def test_a_broken_file_does_not_hide_the_mistakes_of_the_others(tmp_path: Path) 
 
 
 NOT_YET = [
-    ("dev", "alarms: []", "alarms", "alarms"),
     ("dev", "freezes: []", "freezes", "freezes"),
-    ("dev", "balancer: {aws_alb: {}}", "balancer.aws_alb", "aws_alb"),
-    ("dev", "balancer: {command: x}", "balancer.command", "command"),
     (
         "dev",
         "balancer: {haproxy: {at: ['ssh:lb1:/run/x'], backends: [b]}}",
@@ -156,13 +153,13 @@ def test_what_is_not_there_yet_is_told_apart_from_unknown_keys(
 
 def test_environments_in_files_of_their_own(tmp_path: Path) -> None:
     files = {
-        "environments/prod.yaml": "x-a: 1\nfleet: {hosts: {a: 10.0.0.1}}\nalarms: []\nrot: x\n"
+        "environments/prod.yaml": "x-a: 1\nfleet: {hosts: {a: 10.0.0.1}}\nfreezes: []\nrot: x\n"
     }
 
-    alarms, unknown = mistakes(tmp_path, SMALL, files)
+    freezes, unknown = mistakes(tmp_path, SMALL, files)
 
-    assert alarms.where == "environments/prod.yaml:3:1"
-    assert alarms.hint == "This version of Apollo does not have alarms yet: take it out."
+    assert freezes.where == "environments/prod.yaml:3:1"
+    assert freezes.hint == "This version of Apollo does not have freezes yet: take it out."
     assert (unknown.path, unknown.hint[:18]) == ("rot", "Did you mean root?")
 
 

@@ -176,8 +176,11 @@ files: {x: {from: .}}
   files.x.from: expected a file
   found the folder .
 balancer: {drain: {wait: 1s}}
-  balancer: expected exactly one of haproxy and file
+  balancer: expected exactly one of haproxy, file, aws_alb and command
   found none of them
+balancer: {file: {}, command: {find: a, drain: b, restore: c}}
+  balancer: expected exactly one of haproxy, file, aws_alb and command
+  found file and command
 balancer: x
   balancer: expected keys and values
   found 'x'
@@ -190,6 +193,48 @@ balancer: {haproxy: {at: ['lb1:99'], backends: [b]}}
 balancer: {haproxy: {at: ['tcp:{NO}:99'], backends: [b]}}
   balancer.haproxy.at[0]: expected names of variables that every host has
   found {NO}, which web1 of dev and 1 more host lack
+balancer: {aws_alb: {}}
+  balancer.aws_alb.target_groups: expected the key target_groups
+  found nothing
+balancer: {aws_alb: {target_groups: shop}}
+  balancer.aws_alb.target_groups: expected a list
+  found 'shop'
+balancer: {aws_alb: {target_groups: ['arn:aws:elasticloadbalancing:eu-west-1:1:loadbalancer/x']}}
+  balancer.aws_alb.target_groups[0]: expected the ARN of a target group
+  found 'arn:aws:elasticloadbalancing:eu-west-1:1:loadbalancer/x'
+balancer: {aws_alb: {target_groups: ['{GROUPE}']}}
+  balancer.aws_alb.target_groups[0]: expected names of variables that every host has
+  found {GROUPE}, which web1 of dev and 1 more host lack
+balancer: {aws_alb: {target_groups: ['{PORT}'], target: '{adress}'}}
+  balancer.aws_alb.target: expected names of variables that every host has
+  found {adress}, which web1 of dev and 1 more host lack
+balancer: {aws_alb: {target_groups: ['{PORT}'], port: 70000}}
+  balancer.aws_alb.port: expected a port from 1 to 65535
+  found the number 70000
+balancer: {aws_alb: {target_groups: ['{PORT}'], region: eu-west-1}}
+  balancer.aws_alb.region: expected a known key
+  found 'region'
+balancer: {aws_alb: {target_groups: ['{PORT}'], healthy_within: soon}}
+  balancer.aws_alb.healthy_within: expected a duration such as 30s, 5m or 2h
+  found 'soon'
+balancer: {command: lbctl}
+  balancer.command: expected keys and values
+  found 'lbctl'
+balancer: {command: {find: a, drain: b}}
+  balancer.command.restore: expected the key restore
+  found only find, drain
+balancer: {command: {find: "lb 'x", drain: b, restore: c}}
+  balancer.command.find: expected a program and its words, with all quotes closed
+  found 'lb 'x'
+balancer: {command: {find: a, drain: " ", restore: c}}
+  balancer.command.drain: expected a program and its words, with all quotes closed
+  found ' '
+balancer: {command: {find: a, drain: "b {NO}", restore: c}}
+  balancer.command.drain: expected names of variables that every host has
+  found {NO}, which web1 of dev and 1 more host lack
+balancer: {command: {find: a, drain: b, restore: c, timeout: 0s}}
+  balancer.command.timeout: expected at least 1s
+  found '0s'
 balancer: {file: {path: /x}}
   balancer.file.path: expected a relative path without '..'
   found '/x'

@@ -1,6 +1,7 @@
 """Hooks as users write them: one, or several that run one after the other."""
 
 import json
+from collections.abc import Callable
 from datetime import timedelta
 
 import pytest
@@ -109,14 +110,25 @@ def test_each_has_its_time() -> None:
     assert longest_turn(setup, None) == CONTACT_MARGIN + 4 * timedelta(minutes=2)
 
 
-def test_a_role_has_its_own_list_or_inherits() -> None:
-    setup = Setup.model_validate(
+def as_written(setup: Setup) -> Setup:
+    return setup
+
+
+def from_the_catalog(setup: Setup) -> Setup:
+    """There, what nobody has said is written down as nothing."""
+    return Setup.model_validate(setup.model_dump(mode="json", by_alias=True))
+
+
+@pytest.mark.parametrize("kept", [as_written, from_the_catalog])
+def test_a_role_has_its_own_list_or_inherits(kept: Callable[[Setup], Setup]) -> None:
+    written = Setup.model_validate(
         {
             "root": "/srv",
             "hooks": {"start": ["a", "b"], "stop": "s"},
             "roles": {"worker": {"hooks": {"start": "w"}}},
         }
-    ).for_role("worker")
+    )
+    setup = kept(written).for_role("worker")
 
     assert [hook.run for hook in setup.hooks.of("start")] == ["w"]
     assert [hook.run for hook in setup.hooks.of("stop")] == ["s"]

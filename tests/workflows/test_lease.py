@@ -69,6 +69,22 @@ async def test_a_superseded_deployment_stops_at_the_next_host_boundary(stage: St
     assert last <= min(turn.began for turn in play.script.turns if turn.given.release == "1.1")
 
 
+async def test_hosts_that_came_into_service_while_it_waited_need_room(stage: Stage) -> None:
+    """All were out when it was planned, before their first release; now half of them serve."""
+    play = await stage.play(hosts=8, max_unavailable="50%")
+    play.script.hold()
+    first = await play.start("1.0")
+    serving = await play.under_way(4)
+    second = await play.start("1.1", if_busy="supersede")
+    await until(lambda: _heard(first, "supersede"), "the first is told")
+    assert all(row.was_out for row in await second.said.rows())
+    play.script.let_go()
+    assert (await first.result()).outcomes == {"updated": 4, "not_started": 4}
+    assert (await second.result()).outcomes == {"updated": 8}
+    begun = [turn.host for turn in play.script.turns if turn.given.release == "1.1"]
+    assert set(begun[:4]).isdisjoint(serving), "as many are out as may be: these must wait"
+
+
 async def test_a_newer_one_that_waits_supersedes_an_older(stage: Stage) -> None:
     play, first = await busy(stage)
     second = await play.start("1.1", if_busy="wait")

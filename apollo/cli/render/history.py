@@ -69,9 +69,11 @@ def audit_json(entry: AuditEntry) -> dict[str, Any]:
 
 
 def change(deployment: StoredDeployment) -> str:
-    """`1.4.1 -> 1.4.2`, `restart 1.4.2`, `sync 1.4.2`."""
+    """`1.4.1 -> 1.4.2`, `rollback 1.4.2 -> 1.4.1`, `restart 1.4.2`, `sync 1.4.2`."""
     if deployment.kind in ("restart", "sync"):
         return f"{deployment.kind} {deployment.release}"
+    if deployment.kind == "rollback":
+        return f"rollback {deployment.previous_release or 'nothing'} -> {deployment.release}"
     return f"{deployment.previous_release or 'nothing'} -> {deployment.release}"
 
 

@@ -11,7 +11,7 @@ from apollo.cli.render.terminal import SCHEMA, Cell, columns, count, names
 from apollo.cli.render.windows import windows_json, windows_text
 from apollo.domain.base import format_duration
 from apollo.domain.plan import Plan, PlannedHost, PlannedWave
-from apollo.planning import Prepared
+from apollo.prepared import Prepared
 
 _NAMED = 8
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from apollo.catalog.records import HostRow
 from apollo.client import Status
 from apollo.domain.rollout import Phase
-from apollo.domain.signature import Signature, signature
+from apollo.domain.signature import Signature
 from apollo.domain.status import Outcome
 
 
@@ -72,7 +72,7 @@ def errors(rows: Iterable[HostRow]) -> list[ErrorGroup]:
     groups: dict[tuple[Phase, Signature], list[HostRow]] = {}
     for row in rows:
         if row.error:
-            groups.setdefault((row.phase, _signature(row)), []).append(row)
+            groups.setdefault((row.phase, row.signature), []).append(row)
     found = [ErrorGroup(phase, said, rows) for (phase, said), rows in groups.items()]
     return sorted(found, key=lambda group: len(group.rows), reverse=True)
 
@@ -81,9 +81,3 @@ def outcomes_in_order(outcomes: dict[str, int]) -> list[tuple[str, int]]:
     """The counts in the order of the domain, pending ones last."""
     known = [*map(str, Outcome), "pending"]
     return [(word, outcomes[word]) for word in known if outcomes.get(word)]
-
-
-def _signature(row: HostRow) -> Signature:
-    own = (row.host, row.location)
-    steps = row.record.steps if row.record else ()
-    return signature(row.error, row.step, row.message, own=own, steps=steps)

@@ -83,6 +83,9 @@ def next_steps(status: Status, word: str) -> list[str]:
     again = f"apollo deploy {word} {release}"
     if deployment.kind in ("restart", "sync"):
         again = f"apollo {deployment.kind} {word}"
+    if deployment.kind == "rollback":
+        to = f" --to {release}" if deployment.request.get("release") else ""
+        again = f"apollo rollback {word}{to}"
     if not state.ended:
         if held_by_windows(state, deployment.detail):
             again += " --override REASON --if-busy supersede"

@@ -54,7 +54,8 @@ report() {
     read -r found online <"$last"
     [ "$status" = serving ] && say "balancer-last $found" || say "balancer-before $found"
   fi
-  read_turn || return 0
+  [ ! -e "$journal/lost" ] || say "journal-lost yes"
+  read_turn || { read_opened "$deployment" "$turn" && say "journal-lost yes"; return 0; }
   say "folder $folder" && say "previous $previous" && say "verdict $verdict"
   say_manifest previous-manifest "$previous"
   [ -z "$revert" ] || say "reverting yes"

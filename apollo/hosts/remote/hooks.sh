@@ -40,7 +40,8 @@ watch() { # STEP TIMEOUT USER: trims the output, ends the hook at its deadline; 
     left=$((left - pause))
     trim "$1"
   done
-  : >"$journal/late.$1"
+  true >"$journal/late.$1"
+  pid=-
   read -r pid <"$journal/pid.$1"
   stop_all "$deployment/$turn/$1/" "$pid" "$3"
 }

@@ -51,6 +51,17 @@ read_turn() { # what this turn brings, what it puts back, what was decided
   verdict=$2
 }
 
+read_opened() { # DEPLOYMENT TURN: how that turn stood, kept beside its journal, which a hook may remove
+  opened= line=
+  [ ! -e .apollo/opened ] || read -r line <.apollo/opened
+  whole "$line" "opened $1 $2" || return 1
+  opened=$line
+  set -- $line
+  went_back=$8 found=$9
+  shift 9
+  online=$1
+}
+
 read_hand() { # JOURNAL: when and by whom that turn was put back by hand
   hand_at= hand_by= one= two=
   [ ! -e "$1/decision" ] || { read -r one; read -r two; } <"$1/decision"

@@ -4,9 +4,9 @@ run() { # PHASE POLL; the job on standard input, or nothing: then it only follow
   poll=$2
   [ -z "$job" ] || whole_job || fail TornInput
   refuse_others
-  read_turn || fail NoTurn
+  need_turn
   case $1$revert in
-    revert) record "$journal/decision" 0 "revert" || fail DiskFull ;;
+    revert) decide_back ;;
     stageyes | activateyes) fail Reverting ;;
   esac
   drive "$1"
@@ -14,7 +14,7 @@ run() { # PHASE POLL; the job on standard input, or nothing: then it only follow
 
 drain() { # FOUND FILE|- STEP…; the job of putting back by hand on standard input, or nothing: from here on a full disk must not keep anything from being written
   refuse_others
-  read_turn || fail NoTurn
+  need_turn
   [ "$verdict" = - ] || fail Settled "$verdict"
   [ -z "$job" ] || whole_job || fail TornInput
   found=$1 file=$2
@@ -29,8 +29,22 @@ drain() { # FOUND FILE|- STEP…; the job of putting back by hand on standard in
     find_online
     store "$journal/balancer" "$found $online" || fail DiskFull
   fi
+  read -r found online <"$journal/balancer"
+  note_opened no "$found" "$online"
   set_state changing "$served" "$served_digest"
   [ "$file" = - ] || rm -f "$file"
+}
+
+decide_back() {
+  record "$journal/decision" 0 "revert" || fail DiskFull
+  [ -e "$journal/balancer" ] || return 0
+  read -r found online <"$journal/balancer"
+  note_opened yes "$found" "$online"
+}
+
+need_turn() {
+  read_turn && return
+  read_opened "$deployment" "$turn" && fail JournalLost || fail NoTurn
 }
 
 find_online() { # whether the balancer's file was there; a host that is not serving lost it to a turn of ours
@@ -46,7 +60,7 @@ find_online() { # whether the balancer's file was there; a host that is not serv
 settle() { # VERDICT KEEP FILE|-
   refuse_others
   [ "$alive" = no ] || fail HostBusy "$lock_deployment/$lock_turn $lock_phase"
-  read_turn || fail NoTurn
+  need_turn
   case $verdict in - | "$1") ;; *) fail Settled "$verdict" ;; esac
   read_current
   read_state

@@ -11,7 +11,7 @@ from pathlib import Path
 import asyncssh
 import pytest
 
-from apollo.domain.environment import BalancerSpec, Drain, FileBalancer
+from apollo.domain.balancer import BalancerSpec, Drain, FileBalancer
 from apollo.domain.fleet import Host
 from apollo.domain.setup import Health
 from apollo.domain.status import Outcome

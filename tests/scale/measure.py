@@ -1,0 +1,248 @@
+"""One size of fleet: a server, two workers, a deployment, and what all of them took."""
+
+import asyncio
+import os
+import sys
+import time
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from uuid import uuid4
+
+from temporalio.client import Client
+from temporalio.contrib.pydantic import pydantic_data_converter
+
+from apollo import names
+from apollo.client import Apollo
+from apollo.cluster import pollers
+from apollo.domain.capacity import allowance, lanes
+from apollo.domain.rollout import DeploymentResult
+from apollo.local.process import Program
+from apollo.local.temporal import TemporalServer
+from apollo.settings import Settings
+from tests.scale import fleet
+from tests.scale.histories import Weight, weigh
+from tests.scale.idle import BATCH, Idle
+
+PATIENCE = 60
+PEAK = "VmHWM"
+NOW = "VmRSS"
+
+
+@dataclass(frozen=True)
+class Memory:
+    """Resident bytes of a process: before the deployment, and at the peak."""
+
+    before: int
+    peak: int
+
+    @property
+    def grown(self) -> int:
+        """What the deployment took."""
+        return self.peak - self.before
+
+
+@dataclass(frozen=True)
+class Idleness:
+    """What empty activities take: how many a second, and the processor's seconds for each."""
+
+    rate: float
+    cost: float
+    free: float
+    """The part of the processors that others left."""
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What a deployment of so many hosts took."""
+
+    hosts: int
+    seconds: float
+    free: float
+    """The part of the processors that others left."""
+    idle: Sequence["Idleness"]
+    """Empty activities on the same server and settings, before and after."""
+    weight: Weight
+    memory: dict[str, Memory]
+    """`control`, `hosts`, `server` → theirs."""
+    spent: dict[str, float]
+    """The same → how many seconds of the processor it took."""
+    catalog: int
+    result: DeploymentResult
+
+    @property
+    def rate(self) -> float:
+        """Hosts per second, from the request to the end."""
+        return self.hosts / self.seconds
+
+    @property
+    def idle_rate(self) -> float:
+        """Empty activities per second."""
+        return sum(each.rate for each in self.idle) / len(self.idle)
+
+    @property
+    def cost(self) -> float:
+        """The processor's seconds for each host, all processes together."""
+        return sum(self.spent.values()) / self.hosts
+
+    @property
+    def idle_cost(self) -> float:
+        """The same for each empty activity."""
+        return sum(each.cost for each in self.idle) / len(self.idle)
+
+    @property
+    def share(self) -> float:
+        """Of the rate of empty activities, both as if all processors had been ours."""
+        idle = sum(each.rate / each.free for each in self.idle) / len(self.idle)
+        return self.rate / self.free / idle
+
+    @property
+    def events(self) -> float:
+        """Per host."""
+        return self.weight.events / self.hosts
+
+    def per_host(self, process: str) -> float:
+        """Bytes that the process took for each host."""
+        return self.memory[process].grown / self.hosts
+
+
+class Clock:
+    """Time that passes, and whose the processors are meanwhile."""
+
+    def __init__(self, ours: Sequence[int]) -> None:
+        self._ours = ours
+        self._began, self._spent, self._busy = time.monotonic(), self._our_time(), _busy()
+
+    def read(self) -> tuple[float, float, float]:
+        """Seconds, the part of the processors that others left, and what our processes took."""
+        took, ours = time.monotonic() - self._began, self._our_time() - self._spent
+        others = max(0.0, _busy() - self._busy - ours)
+        return took, max(0.05, 1 - others / took / (os.cpu_count() or 1)), ours
+
+    def _our_time(self) -> float:
+        return sum(map(_spent, self._ours))
+
+
+async def measure(folder: Path, hosts: int, seed: int) -> Measured:
+    """Deploy to so many simulated hosts."""
+    settings = Settings(
+        home=folder / "home", identity="scale", store_public_url="http://store.example"
+    )
+    server = TemporalServer(folder / "temporal")
+    async with server, Apollo.connect(settings) as apollo:
+        client = await Client.connect(server.address, data_converter=pydantic_data_converter)
+        apollo._temporal = client
+        await fleet.found(apollo, folder, hosts)
+        idle = [await _idle(client, folder, server, hosts)]
+        async with _workers(client, folder, server, "", seed) as processes:
+            processes["server"] = server.pid
+            before = {name: _memory(pid, NOW) for name, pid in processes.items()}
+            spent = {name: _spent(pid) for name, pid in processes.items()}
+            clock = Clock([*processes.values(), os.getpid()])
+            deployment = await apollo.deploy("shop", "prod", "2.0")
+            result = await deployment.result()
+            seconds, free, _ = clock.read()
+            spent = {name: _spent(pid) - spent[name] for name, pid in processes.items()}
+            memory = {
+                name: Memory(before[name], _memory(pid, PEAK)) for name, pid in processes.items()
+            }
+        weight = await weigh(client, deployment.workflow_id)
+        idle.append(await _idle(client, folder, server, hosts))
+    return Measured(
+        hosts=hosts,
+        seconds=seconds,
+        free=free,
+        idle=idle,
+        weight=weight,
+        memory=memory,
+        spent=spent,
+        catalog=sum(file.stat().st_size for file in settings.home.glob("catalog.db*")),
+        result=result,
+    )
+
+
+async def _idle(client: Client, folder: Path, server: TemporalServer, hosts: int) -> Idleness:
+    """Empty activities in workflows that have the batches' size and lanes."""
+    sizes = fleet.fleet(hosts).sizes()
+    share = fleet.environment(hosts).strategy.max_unavailable
+    allowed = lanes(allowance(share, sizes), list(sizes))
+    left = min(hosts, 4 * BATCH)
+    count = left
+    async with _workers(client, folder, server, "idle-", 0) as processes:
+        await _run_idle(client, 10, 10)  # both workers have begun
+        clock = Clock([*processes.values(), server.pid, os.getpid()])
+        while left > 0:
+            size = min(left, BATCH)
+            await _run_idle(client, size, min(size, sum(allowed.values())))
+            left -= size
+        took, free, cost = clock.read()
+        return Idleness(count / took, cost / count, free)
+
+
+async def _run_idle(client: Client, hosts: int, lanes: int) -> None:
+    await client.execute_workflow(
+        Idle.run, args=[hosts, lanes], id=f"idle/{uuid4()}", task_queue=names.CONTROL_QUEUE
+    )
+
+
+@asynccontextmanager
+async def _workers(
+    client: Client, folder: Path, server: TemporalServer, kind: str, seed: int
+) -> AsyncIterator[dict[str, int]]:
+    """A process for control and one for hosts; their ids."""
+    environment = {
+        **os.environ,
+        "APOLLO_HOME": str(folder / "home"),
+        "APOLLO_STORE_PUBLIC_URL": "http://store.example",
+        "APOLLO_PULL_ABOVE": "0",
+        "TEMPORAL_ADDRESS": server.address,
+    }
+    programs = {
+        role: Program(
+            [sys.executable, "-m", "tests.scale.worker", f"{kind}{role}", str(seed)],
+            folder / f"{kind}{role}.log",
+            environment=environment,
+        )
+        for role in ("control", "hosts")
+    }
+    try:
+        for program in programs.values():
+            program.start()
+        pids = {role: program.pid for role, program in programs.items()}
+        async with asyncio.timeout(PATIENCE):
+            await _polled(client, names.CONTROL_QUEUE, pids["control"])
+            await _polled(client, names.HOSTS_QUEUE, pids["hosts"])
+        yield pids
+    finally:
+        await asyncio.gather(*(program.stop(20) for program in programs.values()))
+
+
+async def _polled(client: Client, queue: str, pid: int) -> None:
+    """Return when the process polls the queue."""
+    seen = False
+    while not seen:
+        seen = any(each.identity.endswith(f":{pid}") for each in await pollers(client, queue))
+        await asyncio.sleep(0.1)
+
+
+def _spent(pid: int) -> float:
+    """Seconds of the processor that the process has had."""
+    status = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8")
+    user, system = status.rpartition(")")[2].split()[11:13]
+    return (int(user) + int(system)) / os.sysconf("SC_CLK_TCK")
+
+
+def _busy() -> float:
+    """Seconds for which the processors have worked, for whomever."""
+    user, nice, system, _, _, interrupts, soft, stolen = map(
+        int, Path("/proc/stat").read_text(encoding="utf-8").split()[1:9]
+    )
+    return (user + nice + system + interrupts + soft + stolen) / os.sysconf("SC_CLK_TCK")
+
+
+def _memory(pid: int, which: str) -> int:
+    status = Path(f"/proc/{pid}/status").read_text(encoding="utf-8")
+    return next(
+        int(line.split()[1]) * 1024 for line in status.splitlines() if line.startswith(which)
+    )

@@ -1,0 +1,40 @@
+"""The program behind `make scale`, with so few hosts that it runs among the tests."""
+
+from dataclasses import replace
+from pathlib import Path
+
+from tests.scale.histories import Weight
+from tests.scale.measure import Measured, Memory, measure
+from tests.scale.planning import plan_seconds
+from tests.scale.report import heading, row, targets
+
+HOSTS = 200
+SEED = 20
+
+
+async def test_a_small_fleet_meets_the_targets(tmp_path: Path) -> None:
+    measured = await measure(tmp_path, HOSTS, SEED)
+
+    assert sum(measured.result.outcomes.values()) == HOSTS
+    assert measured.result.errors, "with this seed some hosts fail"
+    assert [target for target in targets([measured], None) if not target.met] == []
+    assert len(row(measured).split("|")) == len(heading().splitlines()[0].split("|"))
+    missed = _missed(measured)
+    assert len(missed) == 7, missed
+
+
+def _missed(measured: Measured) -> list[str]:
+    """The control: what is worse than it may be is told."""
+    weight = Weight(events=4_600, largest_history=4_001, largest_payload=300_000, heaviest="")
+    small = replace(measured, hosts=1_000, weight=weight, seconds=1e9)
+    memory = {"control": Memory(before=0, peak=10_000_000)}
+    far = Memory(before=0, peak=1_000_000_000)
+    large = replace(measured, hosts=10_000, memory={"control": far})
+    found = targets([replace(small, memory=memory), large], 11.0)
+    return [
+        target.what for target in found if not target.met and "10000 hosts: " not in target.what
+    ]
+
+
+def test_a_plan_of_two_thousand_hosts() -> None:
+    assert plan_seconds(2_000) > 0

@@ -1,0 +1,144 @@
+"""Batches run side by side where more hosts may be out than one batch has."""
+
+from functools import partial
+from typing import Any
+
+import pytest
+
+from apollo import planning
+from apollo.activities import deployments
+from apollo.domain.plan import make_plan
+from apollo.domain.status import DeploymentState
+from tests.support.stage import Play, Stage, failures
+
+BATCH = 4
+HOSTS = [f"h{n}" for n in range(1, 25)]
+
+
+@pytest.fixture(autouse=True)
+def small_batches(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Batches of four hosts; nothing else is different."""
+    monkeypatch.setattr(planning, "make_plan", partial(make_plan, batch_size=BATCH))
+    monkeypatch.setattr(deployments, "BATCH", BATCH)
+
+
+async def play(stage: Stage, **strategy: Any) -> Play:
+    """24 hosts that serve, twelve of which may be out: three batches."""
+    found = await stage.play(len(HOSTS), 2, max_unavailable="50%", **strategy)
+    assert (await found.deploy("1.0")).state is DeploymentState.SUCCEEDED
+    found.script.turns.clear()
+    return found
+
+
+async def test_three_batches_at_once(stage: Stage) -> None:
+    shop = await play(stage)
+    shop.script.hold()
+    running = await shop.start("2.0")
+    at_once = await shop.under_way(12)
+    shop.script.let_go()
+    result = await running.result()
+
+    assert sorted(at_once) == sorted(HOSTS[:12])
+    assert result.state is DeploymentState.SUCCEEDED
+    assert shop.script.most_at_once == 12
+    assert sorted(shop.script.begun()) == sorted(HOSTS)
+    assert failures(await running.events()) == []
+
+
+async def test_the_next_batch_begins_where_one_has_ended(stage: Stage) -> None:
+    shop = await play(stage)
+    shop.script.hold(*HOSTS[4:12])
+    running = await shop.start("2.0")
+    await shop.began(*HOSTS[:12], *HOSTS[12:])
+    assert set(shop.script.running()) == set(HOSTS[4:12])
+    shop.script.let_go()
+
+    assert (await running.result()).outcomes == {"updated": 24}
+
+
+async def test_budgets_add_up(stage: Stage) -> None:
+    """Two failures of different batches, one is allowed: no host begins a turn any more."""
+    shop = await play(stage, max_failures=1, on_failure="halt")
+    shop.script.fail("h1", "h5")
+    shop.script.hold(*HOSTS)
+    running = await shop.start("2.0")
+    await shop.under_way(12)
+    shop.script.let_go("h1", "h5")
+    await shop.under_way(10)
+    shop.script.let_go()
+    result = await running.result()
+
+    assert result.state is DeploymentState.HALTED
+    assert result.outcomes["reverted"] == 2
+    assert len(shop.script.begun()) == 12
+    assert "2 hosts failed, 1 were allowed" in result.detail
+
+
+async def test_a_pause_holds_all_of_them(stage: Stage) -> None:
+    shop = await play(stage)
+    shop.script.hold()
+    running = await shop.start("2.0")
+    await shop.under_way(12)
+    await running.said.pause()
+    await running.until("paused")
+    shop.script.let_go()
+    await shop.under_way(0)
+    assert len(shop.script.begun()) == 12
+    await running.said.resume()
+
+    assert (await running.result()).outcomes == {"updated": 24}
+
+
+async def test_an_abort_ends_all_of_them(stage: Stage) -> None:
+    shop = await play(stage)
+    shop.script.hold()
+    running = await shop.start("2.0")
+    await shop.under_way(12)
+    await running.said.abort()
+    shop.script.let_go()
+    result = await running.result()
+
+    assert result.state is DeploymentState.ABORTED
+    assert result.outcomes == {"updated": 12, "not_started": 12}
+
+
+async def test_a_role_waits_for_the_one_before(stage: Stage) -> None:
+    """A new role's batch is a barrier: nothing runs beside what comes before it."""
+    shop = await play(
+        stage,
+        order=["web", "worker"],
+        labels=lambda n: {"role": "worker" if n % 3 == 0 else "web"},
+    )
+    shop.script.hold("h1")
+    running = await shop.start("2.0")
+    web = [f"h{n}" for n in range(1, 25) if n % 3]
+    await shop.began(*web)
+    assert sorted(shop.script.begun()) == sorted(web)
+    shop.script.let_go()
+
+    assert (await running.result()).outcomes == {"updated": 24}
+
+
+async def test_hosts_of_any_of_them_are_skipped(stage: Stage) -> None:
+    shop = await play(stage)
+    shop.script.hold()
+    running = await shop.start("2.0")
+    await shop.under_way(12)
+    await running.said.skip("h13 | h24")
+    shop.script.let_go()
+    result = await running.result()
+
+    assert result.outcomes == {"updated": 22, "skipped": 2}
+
+
+async def test_without_room_for_shares_they_run_alone(stage: Stage) -> None:
+    """Four disabled hosts take the two that one of three batches may have out in each location."""
+    shop = await play(stage)
+    disabled = ["h1", "h2", "h3", "h4"]
+    await stage.catalog.hosts.disable(shop.application, "prod", disabled, "ada", "burnt")
+    running = await shop.start("2.0")
+    result = await running.result()
+
+    assert result.outcomes == {"updated": 20}
+    assert shop.script.most_at_once <= BATCH
+    assert len(await running.events(running.batch(number=5))) > 0

@@ -1,0 +1,169 @@
+"""`skip` and `retry`: words about single hosts of a running deployment."""
+
+import pytest
+
+from apollo.domain.status import Outcome
+from apollo.errors import ConnectFailed, Refused
+from tests.support.stage import Running, Stage, failures, until
+
+
+async def test_hosts_that_are_skipped_have_no_turn(stage: Stage) -> None:
+    """Of the batch that runs, and of one to come; the one in its turn ends it."""
+    play = await stage.play(hosts=6, locations=1, waves=["50%", "100%"])
+    play.script.hold()
+    running = await play.start()
+    await play.under_way(1)
+    assert play.script.running() == ["h1"]
+    said = await running.said.skip("h1 | h2 | h5", reason="being repaired")
+    assert said == "skip: 3 hosts: h1, h2, h5; it is running"
+    play.script.let_go()
+    result = await running.result()
+    assert (result.state, result.outcomes) == ("partial", {"updated": 4, "skipped": 2})
+    assert sorted(play.script.begun()) == ["h1", "h3", "h4", "h6"]
+    rows = {row.host: row for row in await running.said.rows()}
+    assert rows["h5"].record
+    assert rows["h5"].record.note == "somebody has left it out"
+    (entry,) = await running.audit()
+    assert (entry.action, entry.reason) == ("skip", "being repaired")
+    assert entry.detail == {"detail": "3 hosts: h1, h2, h5"}
+    assert failures(await running.events()) == []
+
+
+async def test_a_location_without_room_goes_on_when_its_hosts_are_skipped(stage: Stage) -> None:
+    """The way out that the pause itself names."""
+    play = await stage.play(hosts=4, locations=2, max_unreachable="100%")
+    await play.deploy("1.0")
+    play.script.ends["h1"] = [ConnectFailed]
+    running = await play.start("1.1")
+    stored = await running.until("paused")
+    assert stored.detail.startswith("no room in fra1")
+    await running.said.skip("fra1")
+    await running.said.resume()
+    assert (await running.result()).outcomes == {"updated": 2, "skipped": 2}
+
+
+async def test_hosts_that_failed_have_another_turn(stage: Stage) -> None:
+    """An error group: their failures are taken back, and what they come to then counts."""
+    waves = [{"share": "50%", "bake": "1h"}, "100%"]
+    play = await stage.play(hosts=8, locations=1, waves=waves, max_failures=2, max_unavailable=4)
+    play.script.ends |= {"h1": [Outcome.REVERTED, Outcome.UPDATED]}
+    play.script.ends |= {"h2": [Outcome.BROKEN, Outcome.UPDATED]}
+    running = await play.start()
+    await running.until("baking")
+    said = await running.said.retry(error="HookFailed start")
+    assert said.startswith("retry: 2 hosts: h1, h2; it is ")
+    await until(lambda: play.script.begun().count("h2") == 2, "they have another turn")
+    await until(lambda: not play.script.running(), "it has ended")
+    await running.until("baking")
+    turns = {turn.host: turn.given.turn for turn in play.script.turns}
+    assert (turns["h1"], turns["h2"], turns["h3"]) == (2, 2, 1)
+    await running.said.abort()
+    assert (await running.result()).outcomes == {"updated": 4, "not_started": 4}
+
+
+async def test_failures_that_were_taken_back_leave_their_budget_to_others(stage: Stage) -> None:
+    """Two fail, are retried, and two others fail later: no more than `max_failures` at the end."""
+    waves = [{"share": "50%", "approval": True}, {"share": "100%", "approval": True}]
+    play = await stage.play(hosts=8, locations=1, waves=waves, max_failures=2, max_unavailable=4)
+    for host in ("h1", "h2"):
+        play.script.ends[host] = [Outcome.REVERTED, Outcome.UPDATED]
+    play.script.fail("h5", "h6")
+    running = await play.start()
+    await running.until("awaiting")
+    await running.said.approve()
+    await until(lambda: len(play.script.turns) == 4, "the first wave runs")
+    await running.until("awaiting")
+    await running.said.retry("@failed")
+    await running.said.approve()
+    result = await running.result()
+    assert (result.state, result.outcomes) == ("partial", {"updated": 6, "reverted": 2})
+
+
+async def test_without_the_retry_the_budget_is_exceeded(stage: Stage) -> None:
+    """The control."""
+    play = await stage.play(hosts=8, locations=1, max_failures=2, max_unavailable=4)
+    play.script.fail("h1", "h2", "h5")
+    assert (await play.deploy()).state == "rolled_back"
+
+
+async def test_too_many_unreachable_hosts_are_retried(stage: Stage) -> None:
+    play = await stage.play(hosts=4, locations=1, max_unreachable=0, max_unavailable=4)
+    play.script.ends |= {"h1": [ConnectFailed, ConnectFailed, Outcome.UPDATED]}
+    running = await play.start()
+    await running.until("paused")
+    await running.said.retry("h1")
+    await running.said.resume("it is back")
+    result = await running.result()
+    assert (result.state, result.outcomes) == ("succeeded", {"updated": 4})
+
+
+async def test_one_that_was_skipped_by_mistake_is_retried(stage: Stage) -> None:
+    play = await stage.play(hosts=4, locations=1)
+    play.script.hold()
+    running = await play.start()
+    await play.under_way(1)
+    await running.said.skip("h3")
+    await until(lambda: _skipped(running), "it is recorded")
+    await running.said.retry("h3", reason="wrong one")
+    play.script.let_go()
+    assert (await running.result()).outcomes == {"updated": 4}
+    assert sorted(play.script.begun()) == ["h1", "h2", "h3", "h4"]
+
+
+async def _skipped(running: Running) -> bool:
+    return "skipped" in (await running.outcomes()).values()
+
+
+@pytest.mark.parametrize(
+    ("word", "hosts", "error", "text"),
+    [
+        ("skip", "", "", "expected hosts or an error"),
+        ("skip", "h9", "", "h9"),
+        ("skip", "h1", "", "h1 (1 updated) cannot be skipped: only hosts without a turn"),
+        ("retry", "h1 | h3", "", "h1, h3 (1 updated, 1 pending) cannot be retried: only hosts"),
+        ("retry", "", "HookFailed stop", "no host has 'HookFailed stop'; errors are: HookFailed"),
+    ],
+)
+async def test_a_word_about_the_wrong_hosts_changes_nothing(
+    stage: Stage, word: str, hosts: str, error: str, text: str
+) -> None:
+    waves = ["50%", {"share": "100%", "approval": True}]
+    play = await stage.play(hosts=4, locations=1, waves=waves, max_failures=1, max_unavailable=4)
+    play.script.fail("h2")
+    running = await play.start()
+    await running.until("awaiting")
+    said = running.said.skip if word == "skip" else running.said.retry
+    with pytest.raises(Refused) as refused:
+        await said(hosts, error=error)
+    assert text in refused.value.message
+    assert await running.audit() == []
+    await running.said.approve()
+    assert (await running.result()).outcomes == {"updated": 3, "reverted": 1}
+
+
+async def test_when_it_goes_back_nothing_is_said_of_single_hosts(stage: Stage) -> None:
+    play = await stage.play(hosts=4, locations=1)
+    play.script.fail("h2")
+    play.script.hold("rollback")
+    running = await play.start()
+    await running.until("rolling_back")
+    for said in (running.said.skip, running.said.retry):
+        with pytest.raises(Refused, match="it is rolling back; what is said of single hosts"):
+            await said("h1")
+    play.script.let_go()
+    assert (await running.result()).state == "rolled_back"
+
+
+async def test_a_retried_host_is_taken_back_as_any_other(stage: Stage) -> None:
+    """Its last turn stands until it has another: nothing forgets that it is broken."""
+    waves = [{"share": "50%", "bake": "1h"}, "100%"]
+    play = await stage.play(hosts=4, locations=1, waves=waves, max_failures=1, max_unavailable=4)
+    play.script.fail("h2", end=Outcome.BROKEN)
+    running = await play.start()
+    await running.until("baking")
+    await running.said.pause()
+    await running.said.retry("h2")
+    await running.said.rollback()
+    result = await running.result()
+    assert (result.state, sorted(play.script.begun("rollback"))) == ("rolled_back", ["h1", "h2"])
+    assert play.script.begun().count("h2") == 1
