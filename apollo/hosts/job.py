@@ -114,6 +114,8 @@ class Job:
     source: Source | None = None
     env_file: tuple[str, bytes] | None = field(default=None, repr=False)
     """Name below the root and content; written when `current` is switched."""
+    env_gone: str | None = None
+    """The other release's file, where it has another name; removed when `current` is switched."""
     secrets: tuple[str, ...] = field(default=(), repr=False)
     """Values that hooks know and that no output keeps."""
 
@@ -136,6 +138,8 @@ class Job:
             lines.append(self.source.line())
         if self.env_file:
             lines.append(f"envfile {encode(self.env_file[0])} {encode(self.env_file[1])}")
+        if self.env_gone:
+            lines.append(f"envgone {encode(self.env_gone)}")
         lines += [step.line() for step in self.steps]
         return "\n".join([*lines, "end", ""]).encode()
 

@@ -89,7 +89,7 @@ def activate_job(turn: TurnInput, new: Side, old: Side | None) -> Job:
         steps += old.silent("silent")
     steps += _switch(turn, "switch", new, old)
     steps += [*new.hooks("start", "start", "new"), *new.hooks("validate", "validate", "new")]
-    return _job(turn, steps, new, old, new.env_file())
+    return _job(turn, steps, new, old, comes=new, goes=old)
 
 
 def _stop(turn: TurnInput, new: Side, old: Side) -> list[Step]:
@@ -105,7 +105,7 @@ def once_job(turn: TurnInput, new: Side) -> Job:
     """A hook that runs once per deployment, in the new release's folder."""
     assert turn.once
     hook = turn.once.hook.with_timeout(turn.once.step)
-    return _job(turn, [hook_step(hook, turn.once.step, new.folder, "new")], new, None, None)
+    return _job(turn, [hook_step(hook, turn.once.step, new.folder, "new")], new, None)
 
 
 def revert_job(turn: TurnInput, new: Side, old: Side | None, *, started: bool) -> Job:
@@ -117,7 +117,7 @@ def revert_job(turn: TurnInput, new: Side, old: Side | None, *, started: bool) -
         steps += _switch(turn, "undo-switch", old, new)
         steps += old.hooks("start", "undo-start", "old")
         steps += old.hooks("validate", "undo-validate", "old")
-    return _job(turn, steps, new, old, old.env_file() if old else None)
+    return _job(turn, steps, new, old, comes=old, goes=new if old else None)
 
 
 def hand_job(turn: TurnInput, new: Side, old: Side, offline: str | None) -> bytes:
@@ -149,7 +149,7 @@ def _switch(turn: TurnInput, step: str, to: Side, away: Side | None) -> list[Ste
 
 def stop_job(turn: TurnInput, running: Side) -> Job:
     """Only stop what runs: there is nothing to put in its place."""
-    return _job(turn, running.hooks("stop", "stop", "old"), running, running, None)
+    return _job(turn, running.hooks("stop", "stop", "old"), running, running)
 
 
 def _job(
@@ -157,13 +157,19 @@ def _job(
     steps: list[Step],
     new: Side,
     old: Side | None,
-    env_file: tuple[str, bytes] | None,
+    *,
+    comes: Side | None = None,
+    goes: Side | None = None,
 ) -> Job:
+    """`comes` and `goes` are the sides whose environment files are written and removed."""
+    file = comes.env_file() if comes else None
+    stale = goes.manifest.env_file if goes else None
     return Job(
         steps=tuple(steps),
         new=environment(turn, new),
         old=environment(turn, old) if old else {},
-        env_file=env_file,
+        env_file=file,
+        env_gone=stale if not file or stale != file[0] else None,
         secrets=(*new.secrets.values(), *(old.secrets.values() if old else ())),
     )
 

@@ -301,3 +301,17 @@ def test_its_folder_is_made(host: Host) -> None:
     host.run("activate", Job(steps=steps, env_file=("made/for/env", b"")))
 
     assert (host.root / "made" / "for" / "env").read_text() == ""
+
+
+@pytest.mark.parametrize("gone", ["conf/env", None])
+def test_the_file_of_a_release_that_had_another_goes_with_the_switch(
+    host: Host, gone: str | None
+) -> None:
+    (host.root / "conf").mkdir(parents=True)
+    (host.root / "conf" / "env").write_text("PASSWORD=old")
+    host.begin(ONE)
+    steps = (Switch("switch", ONE.folder),)
+    host.run("activate", Job(steps=steps, env_file=("env", b""), env_gone=gone))
+
+    assert (host.root / "env").exists()
+    assert (host.root / "conf" / "env").exists() is (gone is None)

@@ -157,3 +157,27 @@ def test_the_port_must_fall_silent_when_something_was_stopped(
     assert ("silent" in activate_job(given, after, before).names) is waits
     back = revert_job(given, after, before, started=True)
     assert ("undo-silent" in back.names) is bool(new)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "gone", "gone_back"),
+    [
+        ("env", "env", None, None),
+        ("env", None, "env", None),
+        (None, "env", None, "env"),
+        ("env", "conf/env", "env", "conf/env"),
+        (None, None, None, None),
+    ],
+)
+def test_no_environment_file_of_the_other_release_stays(
+    old: str | None, new: str | None, gone: str | None, gone_back: str | None
+) -> None:
+    """It holds secrets that nothing reads any more."""
+    before, after = (
+        Side(folder, manifest().model_copy(update={"env_file": name}), {})
+        for folder, name in (("old", old), ("new", new))
+    )
+
+    assert activate_job(turn(), after, before).env_gone == gone
+    assert revert_job(turn(), after, before, started=True).env_gone == gone_back
+    assert revert_job(turn(), after, None, started=True).env_gone is None

@@ -35,7 +35,7 @@ find_listener() { # who has the socket that `listens` has found, as far as we ma
 
 switch() { # FOLDER: by rename: `current` is never absent, and never points to what is unfinished
   is_finished "$1" || [ "$1" = "$previous" ] || { echo "releases/$1 is not finished"; return 1; }
-  lines_of envfile write_env || return 1
+  lines_of envfile write_env && lines_of envgone drop_env || return 1
   rm -f .apollo/current && ln -s "releases/$1" .apollo/current && mv -T .apollo/current current &&
     sync .
 }
@@ -54,3 +54,5 @@ write_env() { # NAME TEXT
   case $name in */*) mkdir -p "${name%/*}" || return ;; esac
   (umask 077 && decode "${2-}" >.apollo/env) && sync .apollo/env && mv -fT .apollo/env "$name"
 }
+
+drop_env() { rm -f "$(decode "$1")"; } # NAME
