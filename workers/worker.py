@@ -27,7 +27,7 @@ from apollo.activities.staging import StagingActivities
 from apollo.activities.steering import SteeringActivities
 from apollo.activities.sync import LookActivities, SyncActivities
 from apollo.alarms import AlarmReader
-from apollo.balancers import build_balancer
+from apollo.balancers import Lines, build_balancer
 from apollo.cluster import ensure_search_attributes, present, usable
 from apollo.errors import Unavailable
 from apollo.hosts.look import Looker
@@ -173,7 +173,11 @@ def _runner(settings: Settings, hosts: Hosts) -> TurnRunner:
         hosts=hosts,
         manifests=StoredManifests(open_store(settings), settings.store_public_url.rstrip("/")),
         secrets=_secrets(settings),
-        build_balancer=partial(build_balancer, allowed=tuple(settings.allow_commands)),
+        build_balancer=partial(
+            build_balancer,
+            allowed=tuple(settings.allow_commands),
+            lines=Lines(settings.ssh_key, _passphrase(settings)),
+        ),
     )
 
 

@@ -8,11 +8,17 @@ from datetime import timedelta
 from typing import TypeVar
 
 from apollo.balancers.base import BalancerTarget
+from apollo.balancers.lines import Lines
 from apollo.balancers.runtime_api import AdminState, RuntimeApi, Server, UnexpectedAnswer
 from apollo.errors import BalancerFailed
 
 Place = tuple[RuntimeApi, Server]
 Result = TypeVar("Result")
+_AT_ITS_SOCKET = "see that every HAProxy answers at its admin socket, then retry the host"
+_THROUGH_SSH = (
+    "see that HAProxy answers at its admin socket there, that sshd lets the worker's key in and "
+    "forwards (AllowStreamLocalForwarding), and that its host key is in the worker's known_hosts"
+)
 
 
 class Haproxy:
@@ -23,12 +29,18 @@ class Haproxy:
     late = timedelta(0)
 
     def __init__(
-        self, at: Sequence[str], backends: Sequence[str], server: str, wait: timedelta
+        self,
+        at: Sequence[str],
+        backends: Sequence[str],
+        server: str,
+        wait: timedelta,
+        lines: Lines | None = None,
     ) -> None:
         self.wait = wait
         self._at = at
         self._backends = backends
         self._server = server
+        self._lines = lines or Lines()
 
     async def find(self, target: BalancerTarget) -> str:
         """The state of the host's servers, as JSON."""
@@ -82,7 +94,11 @@ class Haproxy:
     def _places(self, target: BalancerTarget) -> list[Place]:
         name = target.expand(self._server)
         servers = [Server(target.expand(backend), name) for backend in self._backends]
-        return [(RuntimeApi(target.expand(at)), server) for at in self._at for server in servers]
+        return [
+            (RuntimeApi(target.expand(at), self._lines), server)
+            for at in self._at
+            for server in servers
+        ]
 
     @asynccontextmanager
     async def _reported(self, target: BalancerTarget, step: str) -> AsyncIterator[None]:
@@ -93,7 +109,7 @@ class Haproxy:
                 f"HAProxy {error}",
                 host=target.host,
                 step=step,
-                hint="see that every HAProxy answers at its admin socket, then retry the host",
+                hint=_THROUGH_SSH if " ssh:" in f" {error}" else _AT_ITS_SOCKET,
             ) from error
 
 

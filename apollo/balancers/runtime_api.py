@@ -5,10 +5,20 @@ import re
 from dataclasses import dataclass
 from enum import StrEnum
 
+import asyncssh
+
+from apollo.balancers import lines
+
 TIMEOUT = 5.0
+SSH_TIMEOUT = 2 * lines.TIMEOUT + TIMEOUT
+"""With a login before the answer."""
 _FORCED_MAINTENANCE = 0x01
 _FORCED_DRAIN = 0x08
 _NAME = re.compile(r"[A-Za-z0-9_.:-]+")
+Ends = (
+    tuple[asyncio.StreamReader, asyncio.StreamWriter]
+    | tuple[asyncssh.SSHReader[bytes], asyncssh.SSHWriter[bytes]]
+)
 
 
 class AdminState(StrEnum):
@@ -43,10 +53,11 @@ class Server:
 
 
 class RuntimeApi:
-    """One HAProxy, at `tcp:HOST:PORT` or `unix:PATH`."""
+    """One HAProxy, at `tcp:HOST:PORT`, `unix:PATH` or `ssh:[USER@]HOST[:PORT]:PATH`."""
 
-    def __init__(self, at: str) -> None:
+    def __init__(self, at: str, through: lines.Lines) -> None:
         self.at = at
+        self._lines = through
 
     async def admin_state(self, server: Server) -> AdminState:
         """What HAProxy was told about a server by a person or a program."""
@@ -83,29 +94,33 @@ class RuntimeApi:
         return [dict(zip(names, line.split(separator), strict=False)) for line in lines[1:]]
 
     async def _ask(self, command: str) -> str:
+        kind, _, place = self.at.partition(":")
+        seconds = SSH_TIMEOUT if kind == "ssh" else TIMEOUT
         try:
-            async with asyncio.timeout(TIMEOUT):
-                return await self._exchange(command)
+            async with asyncio.timeout(seconds):
+                return await self._exchange(kind, place, command)
         except TimeoutError:
-            raise UnexpectedAnswer(self.at, f"an answer within {TIMEOUT:g}s", "none") from None
-        except (OSError, ValueError) as error:
+            self._lines.drop(place)
+            raise UnexpectedAnswer(self.at, f"an answer within {seconds:g}s", "none") from None
+        except (OSError, ValueError, asyncssh.Error) as error:
             raise UnexpectedAnswer(self.at, "a connection", str(error)) from error
 
-    async def _exchange(self, command: str) -> str:
-        reader, writer = await self._connect()
+    async def _exchange(self, kind: str, place: str, command: str) -> str:
+        reader, writer = await self._connect(kind, place)
         try:
             writer.write(f"{command}\n".encode())
             return (await reader.read()).decode("utf-8", "replace")
         finally:
             writer.close()
 
-    async def _connect(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-        kind, _, place = self.at.partition(":")
+    async def _connect(self, kind: str, place: str) -> Ends:
+        if kind == "ssh":
+            return await self._lines.socket(place)
         if kind == "unix":
             return await asyncio.open_unix_connection(place)
         host, _, port = place.rpartition(":")
         if kind != "tcp" or not host:
-            raise ValueError("the address is neither tcp:HOST:PORT nor unix:PATH")
+            raise ValueError("the address is neither tcp:HOST:PORT, unix:PATH nor ssh:HOST:PATH")
         return await asyncio.open_connection(host.strip("[]"), int(port))
 
 

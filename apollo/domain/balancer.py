@@ -27,7 +27,7 @@ class Drain(FileModel):
 
 
 class HaproxyBalancer(FileModel):
-    """HAProxy's Runtime API: `tcp:HOST:PORT` or `unix:PATH`; several at once."""
+    """HAProxy's Runtime API: `tcp:HOST:PORT`, `unix:PATH` or `ssh:[USER@]HOST[:PORT]:PATH`."""
 
     at: tuple[str, ...] = Field(min_length=1)
     backends: tuple[str, ...] = Field(min_length=1)

@@ -18,7 +18,10 @@ from apollo.files.scalars import text_of
 from apollo.files.unsupported import not_yet_values
 from apollo.files.words import describe, did_you_mean, one_of
 
-_AT = re.compile(r"tcp:[^\s:]+:([0-9]{1,5}|\{\w+\})|tcp:\[[^\s\]]+\]:[0-9]{1,5}|unix:/.+")
+_AT = re.compile(
+    r"tcp:[^\s:]+:([0-9]{1,5}|\{\w+\})|tcp:\[[^\s\]]+\]:[0-9]{1,5}|unix:/.+"
+    r"|ssh:([^@\s:/]+@)?(\[[^\]\s]+\]|[^@\s:/]+)(:[0-9]{1,5})?:/.+"
+)
 REFERENCE = re.compile(r"env:[\w{}]+|file:/[^\n]+|command:\S[^\n]*")
 _NAME = re.compile(pattern_of(VariableName))
 _PORT = re.compile(r"[0-9]{1,5}")
@@ -124,11 +127,9 @@ def _environment(part: Part) -> Iterator[Mistake]:
         yield from _inside(part, ("files", path), path, key=True)
     for index, at in enumerate(part.sequence("balancer", "haproxy", "at")):
         where = ("balancer", "haproxy", "at", index)
-        if later := not_yet_values("at", at):
-            yield part.mistake(where, **later)
-        elif isinstance(at, str) and not _AT.fullmatch(at):
-            hint = "Write it such as tcp:lb1:9999 or unix:/run/haproxy.sock."
-            expected = "tcp:HOST:PORT or unix:PATH"
+        if isinstance(at, str) and not _AT.fullmatch(at):
+            hint = "Write it such as tcp:lb1:9999, unix:/run/haproxy.sock or ssh:lb1:/run/lb.sock."
+            expected = "tcp:HOST:PORT, unix:PATH or ssh:[USER@]HOST[:PORT]:PATH"
             yield part.mistake(where, expected=expected, found=describe(at), hint=hint)
     alb: Path = ("balancer", "aws_alb")
     yield from _port(part, (*alb, "port"))

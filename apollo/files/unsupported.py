@@ -39,6 +39,4 @@ def not_yet_values(kind: str, value: Any) -> Told | None:
     text = value if isinstance(value, str) else ""
     if kind == "inventory" and "://" in text:
         return words("inventories from a URL")
-    if kind == "at" and text.startswith("ssh:"):
-        return words("sockets through SSH")
     return None

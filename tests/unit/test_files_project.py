@@ -116,12 +116,6 @@ def test_a_broken_file_does_not_hide_the_mistakes_of_the_others(tmp_path: Path) 
 
 NOT_YET = [
     ("dev", "freezes: []", "freezes", "freezes"),
-    (
-        "dev",
-        "balancer: {haproxy: {at: ['ssh:lb1:/run/x'], backends: [b]}}",
-        "balancer.haproxy.at[0]",
-        "sockets through SSH",
-    ),
     ("fleet", "{inventory: {ansible: x}}", "fleet.inventory", "inventory ansible"),
     ("fleet", "{inventory: {script: x}}", "fleet.inventory", "inventory script"),
     ("fleet", "{inventory: {url: x}}", "fleet.inventory", "inventory url"),

@@ -188,8 +188,11 @@ balancer: {haproxy: {at: [], backends: [b]}}
   balancer.haproxy.at: expected at least one entry
   found an empty list
 balancer: {haproxy: {at: ['lb1:99'], backends: [b]}}
-  balancer.haproxy.at[0]: expected tcp:HOST:PORT or unix:PATH
+  balancer.haproxy.at[0]: expected tcp:HOST:PORT, unix:PATH or ssh:[USER@]HOST[:PORT]:PATH
   found 'lb1:99'
+balancer: {haproxy: {at: ['ssh:lb1'], backends: [b]}}
+  balancer.haproxy.at[0]: expected tcp:HOST:PORT, unix:PATH or ssh:[USER@]HOST[:PORT]:PATH
+  found 'ssh:lb1'
 balancer: {haproxy: {at: ['tcp:{NO}:99'], backends: [b]}}
   balancer.haproxy.at[0]: expected names of variables that every host has
   found {NO}, which web1 of dev and 1 more host lack
