@@ -140,7 +140,7 @@ def control_worker(
         workflows=workflows,
         activities=activities_of(*offered),
         identity=_identity("control"),
-        max_concurrent_workflow_tasks=20,
+        max_concurrent_workflow_tasks=4,
         sticky_queue_schedule_to_start_timeout=timedelta(seconds=settings.takeover),
         graceful_shutdown_timeout=timedelta(seconds=settings.grace),
     )
