@@ -1,8 +1,10 @@
 """Who may change an environment's hosts: the lease, checked against Temporal (rule 11)."""
 
 import time
+from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from temporalio.api.common.v1 import Payload
 from temporalio.api.enums.v1 import EventType
@@ -12,15 +14,23 @@ from temporalio.service import RPCError, RPCStatusCode
 from apollo import names
 from apollo.catalog.records import HostRow, Lease, StoredDeployment
 from apollo.domain.deployment import Control
-from apollo.domain.rollout import LeaseAnswer, LeaseInput
+from apollo.domain.rollout import LeaseAnswer, LeaseInput, Phase
 from apollo.domain.status import DeploymentState, Outcome
-from apollo.domain.turn import TurnInput, TurnRecord
+from apollo.domain.turn import TurnRecord
+from apollo.errors import Undecryptable
 from apollo.executions import runs
 
 if TYPE_CHECKING:
     from temporalio.client import Client
 
     from apollo.catalog.catalog import Catalog
+
+
+class _Turn(NamedTuple):
+    """A turn as its activity's id names it: `TurnInput.activity_id`."""
+
+    host: str
+    number: int
 
 
 @dataclass
@@ -87,45 +97,51 @@ class LeaseKeeper:
         if stored is None:
             return True
         rows = await self.catalog.plans.rows(stored.uuid, records=False)
-        batches = dict.fromkeys(
-            names.batch_id(holder.workflow_id, row.phase, row.wave, row.batch) for row in rows
-        )
+        batches = {
+            names.batch_id(holder.workflow_id, row.phase, row.wave, row.batch): row.phase
+            for row in rows
+        }
         for batch in batches:
             if await runs(self.client, batch):
                 return False
-        await self._bury(stored, rows, list(batches))
+        await self._bury(stored, rows, batches)
         return True
 
     async def _bury(
-        self, stored: StoredDeployment, rows: list[HostRow], batches: list[str]
+        self, stored: StoredDeployment, rows: list[HostRow], batches: Mapping[str, Phase]
     ) -> None:
         """Record what a dead deployment had begun: turns without an end are lost."""
         by_host = {(row.host, row.phase): row for row in rows}
-        for batch in batches:
+        for batch, phase in batches.items():
             for turn, end in await self._turns(batch):
-                row = by_host.get((turn.host.name, turn.phase))
-                if row is None or row.turns >= turn.turn:
+                row = by_host.get((turn.host, phase))
+                if row is None or row.turns >= turn.number:
                     continue
                 record = end or _lost(turn, stored.label)
-                await self.catalog.turns.record(stored.uuid, turn.phase, [record])
+                await self.catalog.turns.record(stored.uuid, phase, [record])
         detail = "its workflow was ended from outside; another deployment took the lease over"
         await self.catalog.deployments.end(stored.uuid, DeploymentState.ABORTED, detail)
 
-    async def _turns(self, batch: str) -> list[tuple[TurnInput, TurnRecord | None]]:
-        """The turns that a closed batch had scheduled, with the ends that its history has."""
-        turns: dict[int, tuple[TurnInput, TurnRecord | None]] = {}
+    async def _turns(self, batch: str) -> list[tuple[_Turn, TurnRecord | None]]:
+        """The turns that a closed batch had scheduled, with the ends that its history has.
+
+        Ids can be read without any key; an end whose key was lost is none.
+        """
+        turns: dict[int, tuple[_Turn, TurnRecord | None]] = {}
         decode = self.client.data_converter.decode
         try:
             async for event in self.client.get_workflow_handle(batch).fetch_history_events():
                 if event.event_type == EventType.EVENT_TYPE_ACTIVITY_TASK_SCHEDULED:
                     scheduled = event.activity_task_scheduled_event_attributes
-                    if scheduled.activity_id.startswith("turn:"):
-                        (turn,) = await decode(list(scheduled.input.payloads), [TurnInput])
-                        turns[event.event_id] = turn, None
+                    kind, _, name = scheduled.activity_id.partition(":")
+                    host, _, number = name.rpartition(":")
+                    if kind == "turn":
+                        turns[event.event_id] = _Turn(host, int(number)), None
                 elif (end := _end(event)) and end[0] in turns:
                     turn, _ = turns[end[0]]
-                    (record,) = await decode([end[1]], [TurnRecord])
-                    turns[end[0]] = turn, record
+                    with suppress(Undecryptable):
+                        (record,) = await decode([end[1]], [TurnRecord])
+                        turns[end[0]] = turn, record
         except RPCError as error:
             if error.status is not RPCStatusCode.NOT_FOUND:
                 raise
@@ -146,14 +162,14 @@ def _end(event: HistoryEvent) -> tuple[int, Payload] | None:
     return (number, found[0]) if found else None
 
 
-def _lost(turn: TurnInput, label: str) -> TurnRecord:
+def _lost(turn: _Turn, label: str) -> TurnRecord:
     return TurnRecord(
-        host=turn.host.name,
-        turn=turn.turn,
+        host=turn.host,
+        turn=turn.number,
         outcome=Outcome.LOST,
         error="ContactLost",
         step="turn",
-        message=f"{turn.host.name}: {label} was ended in the middle of its turn",
+        message=f"{turn.host}: {label} was ended in the middle of its turn",
         left="unknown",
         hint="the next deployment takes this host first",
     )

@@ -5,6 +5,8 @@ ApolloError
 ├── Refused               a request that makes no sense now
 ├── InvalidSchedule       a cron line, an interval, a time zone or stages that make no sense
 ├── NotFound              an application, environment, release or deployment that nobody knows
+├── BadEncryptionKey      APOLLO_ENCRYPTION_KEY holds something that is no key
+├── Undecryptable         a payload whose key is not here, or that was changed
 ├── WebhookRefused        a webhook that will not take a notification
 ├── Unavailable           Temporal, the catalog or the store does not answer
 │   └── Undelivered       a webhook that has not taken a notification
@@ -66,6 +68,16 @@ class NotFound(ApolloError):
 
 class Unavailable(ApolloError):
     """A part that Apollo needs does not answer."""
+
+
+class BadEncryptionKey(ApolloError):
+    """`APOLLO_ENCRYPTION_KEY` holds something that is no key; the message never shows it."""
+
+    exit_code = 2
+
+
+class Undecryptable(ApolloError):
+    """A payload was encrypted with a key that is not here, or is not what was encrypted."""
 
 
 class Abandoned(ApolloError):

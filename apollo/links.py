@@ -9,11 +9,16 @@ from apollo.settings import Settings
 
 def temporal_link(settings: Settings, workflow_id: str) -> str:
     """The page of the workflow; nothing when it is not known where the pages are."""
-    ui = settings.ui.rstrip("/") or _local_ui(settings)
+    ui = ui_address(settings)
     if not ui:
         return ""
     namespace = quote(os.environ.get("TEMPORAL_NAMESPACE") or "default", safe="")
     return f"{ui}/namespaces/{namespace}/workflows/{quote(workflow_id, safe='')}"
+
+
+def ui_address(settings: Settings) -> str:
+    """Where the pages are; nothing when that is not known."""
+    return settings.ui.rstrip("/") or _local_ui(settings)
 
 
 def _local_ui(settings: Settings) -> str:

@@ -40,6 +40,10 @@ class Settings(BaseSettings):
     """Private key with which workers log in; by default the agent and `~/.ssh`."""
     ssh_passphrase: str = ""
     """Where the key's passphrase is found: `file:PATH`, `env:NAME` or `command:WORDS`."""
+    encryption_key: str = Field(default="", repr=False)
+    """Keys that encrypt what Temporal is told, the newest first; `file:PATH` holds some."""
+    codec_token: str = Field(default="", repr=False)
+    """What `apollo codec serve` must be shown as `Authorization: Bearer`."""
     identity: str = ""
     """Who is deploying, for the audit; by default the login name."""
     allow_secrets: list[str] = ["env:APOLLO_SECRET_", "file:/etc/apollo/secrets/"]

@@ -8,12 +8,13 @@ from pathlib import Path
 from typing import Any
 
 from temporalio.client import Client
-from temporalio.contrib.pydantic import pydantic_data_converter
+from temporalio.common import HeaderCodecBehavior
 from temporalio.envconfig import ClientConfig
 
 from apollo.artifacts.objects import SCHEMES, BucketStore
 from apollo.artifacts.store import FolderStore, Store
 from apollo.catalog.catalog import Catalog
+from apollo.codec import data_converter
 from apollo.domain.manifest import Manifest
 from apollo.errors import Unavailable
 from apollo.settings import Settings
@@ -64,9 +65,11 @@ async def open_catalog(settings: Settings) -> AsyncIterator[Catalog]:
 async def connect_temporal(settings: Settings, namespace: str | None = None) -> Client:
     """A client as `TEMPORAL_*` says, else of the server that `apollo up` runs.
 
-    `namespace` goes before what `TEMPORAL_NAMESPACE` says.
+    `namespace` goes before what `TEMPORAL_NAMESPACE` says. Everything in Apollo that speaks to
+    Temporal does so through this client, and so encrypts as `APOLLO_ENCRYPTION_KEY` says.
 
     Raises:
+        BadEncryptionKey: That holds something that is no key.
         Unavailable: No server answers there.
     """
     config: dict[str, Any] = dict(ClientConfig.load_client_connect_config())
@@ -74,8 +77,10 @@ async def connect_temporal(settings: Settings, namespace: str | None = None) -> 
         config["target_host"] = _local_address(settings) or "localhost:7233"
     if namespace:
         config["namespace"] = namespace
+    config["data_converter"] = data_converter(settings.encryption_key)
+    config["header_codec_behavior"] = HeaderCodecBehavior.CODEC
     try:
-        return await Client.connect(**config, data_converter=pydantic_data_converter)
+        return await Client.connect(**config)
     except RuntimeError as error:
         raise Unavailable(
             f"no Temporal server answers at {config['target_host']}",

@@ -56,6 +56,14 @@ COMMANDS = (
         "Make the namespace and search attributes in Temporal.\n\nIt waits for the server, may run "
         "twice, and leaves what is there as it is.",
     ),
+    Command("codec key", "codec:key", SET_UP, "Print a new key for APOLLO_ENCRYPTION_KEY."),
+    Command(
+        "codec serve",
+        "codec:serve",
+        SET_UP,
+        "Decrypt for Temporal's UI and its program, until Ctrl-C.\n\nIt listens on loopback. "
+        "Whoever reaches it can read what is encrypted: elsewhere it wants APOLLO_CODEC_TOKEN.",
+    ),
     Command("release create", "release:create", DEPLOY, "Build, pack and store a release."),
     Command("release list", "release:listing", DEPLOY, "List the releases of an application."),
     Command(
@@ -219,7 +227,8 @@ def build() -> App:
         if " " not in command.name:
             app.command(_path(command), name=command.name, help=command.help, group=command.group)
     cluster = App(name="cluster", help="Prepare a Temporal cluster.", group=SET_UP)
-    for group in (release, schedule, cluster):
+    codec = App(name="codec", help="Keys, and what decrypts for Temporal's pages.", group=SET_UP)
+    for group in (release, schedule, cluster, codec):
         app.command(group)
         add_commands(group, group.name[0])
     return app

@@ -8,6 +8,7 @@ from apollo.doctor.environment import check_environment
 from apollo.doctor.finding import Finding, bad, good
 from apollo.doctor.parts import (
     check_catalog,
+    check_encryption,
     check_programs,
     check_store,
     check_temporal,
@@ -27,7 +28,7 @@ async def diagnose(place: Place | None) -> list[Finding]:
     temporal, client = await check_temporal(settings)
     catalog = await check_catalog(settings)
     own, locations = await _environment(settings, place, catalog)
-    found += temporal
+    found += [*check_encryption(settings), *temporal]
     if client:
         found += await check_workers(client, locations)
     return [*found, *catalog, *check_store(settings), *check_programs(), *own]

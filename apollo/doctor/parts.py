@@ -15,8 +15,9 @@ from apollo.artifacts.objects import SCHEMES
 from apollo.catalog.engine import with_driver
 from apollo.catalog.migration import revisions
 from apollo.cluster import ABSENT, namespace_retention, pollers, search_attributes
+from apollo.codec import KeyRing
 from apollo.doctor.finding import Finding, bad, good, note
-from apollo.errors import ApolloError
+from apollo.errors import ApolloError, BadEncryptionKey
 from apollo.local.process import find_program
 from apollo.settings import Settings
 from apollo.wiring import connect_temporal
@@ -62,6 +63,18 @@ async def _attributes(client: Client) -> list[Finding]:
         found, hint = f"without {', '.join(missing)}", "apollo cluster setup, or start a worker"
         return [bad("attributes", found, "all search attributes", hint)]
     return [good("attributes", f"all {len(names.SEARCH_ATTRIBUTES)} are there")]
+
+
+def check_encryption(settings: Settings) -> list[Finding]:
+    """With which key what Temporal is told is encrypted; nothing when it is not."""
+    try:
+        ids = KeyRing.parse(settings.encryption_key).ids
+    except BadEncryptionKey as error:
+        return [bad("encryption", error.message, "keys", error.hint)]
+    if not ids:
+        return []
+    more = f"; {', '.join(ids[1:])} decrypt too" if ids[1:] else ""
+    return [good("encryption", f"with the key {ids[0]}{more}")]
 
 
 async def check_workers(client: Client, locations: Iterable[str] = ()) -> list[Finding]:

@@ -21,6 +21,8 @@ DOCUMENTED = (
     "doctor",
     "worker",
     "cluster setup",
+    "codec key",
+    "codec serve",
     "release create",
     "release list",
     "release show",

@@ -13,7 +13,7 @@ from uuid import uuid4
 from temporalio.api.enums.v1 import EventType
 from temporalio.api.history.v1 import HistoryEvent
 from temporalio.client import Client, WorkflowExecutionDescription, WorkflowHandle
-from temporalio.contrib.pydantic import pydantic_data_converter
+from temporalio.common import HeaderCodecBehavior
 from temporalio.exceptions import ApplicationError
 from temporalio.testing import TimeSkipper
 from temporalio.worker import Worker
@@ -37,6 +37,7 @@ from apollo.catalog import Catalog
 from apollo.catalog.records import AuditEntry, StoredDeployment
 from apollo.client import Apollo, DeploymentHandle
 from apollo.cluster import present
+from apollo.codec import data_converter
 from apollo.domain.alarms import Alarm, CommandAlarm, Reading, Standing
 from apollo.domain.environment import Environment, Webhook
 from apollo.domain.fleet import Fleet, Host
@@ -559,18 +560,18 @@ async def until(
 
 
 @asynccontextmanager
-async def open_stage(folder: Path, *, skipping: bool = False) -> AsyncIterator[Stage]:
+async def open_stage(
+    folder: Path, *, skipping: bool = False, encryption_key: str = ""
+) -> AsyncIterator[Stage]:
     """A server, a catalog, and one worker for everything.
 
     With `skipping`, `Running.skip` moves the clock of a workflow: its timers fire at once.
     """
-    settings = Settings(home=folder / "home", identity="ada")
+    settings = Settings(home=folder / "home", identity="ada", encryption_key=encryption_key)
     actors = Actors()
     server = TemporalServer(folder / "temporal", dynamic_config=SKIPPING if skipping else None)
     async with server, Apollo.connect(settings) as apollo:
-        apollo._temporal = await Client.connect(
-            server.address, data_converter=pydantic_data_converter
-        )
+        apollo._temporal = await connected(server, encryption_key)
         client, catalog = apollo._temporal, apollo.catalog
         stage = Stage(folder, server, client, catalog, apollo, actors)
         async with (
@@ -590,6 +591,15 @@ async def open_stage(folder: Path, *, skipping: bool = False) -> AsyncIterator[S
             yield stage
             for script in actors.scripts.values():
                 script.let_go()
+
+
+async def connected(server: TemporalServer, encryption_key: str = "") -> Client:
+    """A client of that server's, as Apollo's own."""
+    return await Client.connect(
+        server.address,
+        data_converter=data_converter(encryption_key),
+        header_codec_behavior=HeaderCodecBehavior.CODEC,
+    )
 
 
 def _notifications(catalog: Catalog) -> NotificationActivities:
