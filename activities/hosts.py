@@ -62,7 +62,7 @@ class HostActivities:
                 record = await _see_through(work, footing)
         except TurnError as error:
             log.warning("attempt failed", error=error.code, step=error.step, found=error.message)
-            raise failure_of(given, error, footing, info) from error
+            raise failure_of(given, error, footing, info) from None
         record = record.model_copy(update=_circumstances(footing, info))
         log.info("turn ended", outcome=str(record.outcome), error=record.error, step=record.step)
         if record.outcome.good or record.outcome is Outcome.ROLLED_BACK:
