@@ -14,6 +14,8 @@ HOSTS = SearchAttributeKey.for_int("ApolloHosts")
 FAILURES = SearchAttributeKey.for_int("ApolloFailures")
 PROGRESS = "progress"
 """The signal by which a batch tells its deployment how far it is."""
+LOOK = "look"
+"""The signal that says: the catalog knows something new of your hosts."""
 
 SCHEDULES = "apollo/"
 """How the ids of Apollo's schedules begin."""

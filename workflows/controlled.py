@@ -81,6 +81,7 @@ class Controlled:
         self.controls = Controls()
         self.failures = 0
         self.pace = ""
+        self.looks = 0
         self.batches: list[UnderWay] = []
         """The children that do the work of batches now: their turns, or their staging ahead."""
         self._shown: tuple[DeploymentState, str] | None = None
@@ -185,6 +186,12 @@ class Controlled:
     def _supersede_signal(self, word: RawValue = NO_WORD) -> None:
         self._hear("supersede", word)
 
+    @workflow.signal(name=names.LOOK, description="Look which of its hosts are disabled.")
+    @first_only
+    def _look_signal(self, word: RawValue = NO_WORD) -> None:
+        """What is so stands in the catalog, so this only says to look there."""
+        self.looks += 1
+
     @workflow.signal(name=names.PROGRESS, description="From a batch: how far it is.")
     @first_only
     def _progress_signal(self, progress: Progress | None = None) -> None:
@@ -232,6 +239,7 @@ class Controlled:
             paused=self.controls.held,
             stop=self.controls.stop is not None and not self._rolling_back(),
             allowance=allowance(parse_share(self.pace), sizes) if self.pace else None,
+            looks=self.looks,
         )
 
     @contextlib.contextmanager
