@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 from temporalio.client import Client
-from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.envconfig import ClientConfig
 
 from apollo.artifacts.objects import SCHEMES, BucketStore
@@ -16,6 +15,7 @@ from apollo.artifacts.store import FolderStore, Store
 from apollo.catalog.catalog import Catalog
 from apollo.domain.manifest import Manifest
 from apollo.errors import Unavailable
+from apollo.failures import DATA_CONVERTER
 from apollo.settings import Settings
 
 
@@ -75,7 +75,7 @@ async def connect_temporal(settings: Settings, namespace: str | None = None) -> 
     if namespace:
         config["namespace"] = namespace
     try:
-        return await Client.connect(**config, data_converter=pydantic_data_converter)
+        return await Client.connect(**config, data_converter=DATA_CONVERTER)
     except RuntimeError as error:
         raise Unavailable(
             f"no Temporal server answers at {config['target_host']}",

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 from temporalio.client import WorkflowHistory
-from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.worker import Replayer
 from temporalio.workflow import NondeterminismError
 
+from apollo.failures import DATA_CONVERTER
 from apollo.workers.worker import WORKFLOWS
 
 HISTORIES = sorted((Path(__file__).parent / "histories").glob("*.json"))
@@ -23,7 +23,7 @@ def read(path: Path, **replaced: str) -> WorkflowHistory:
 
 
 def replayer() -> Replayer:
-    return Replayer(workflows=WORKFLOWS, data_converter=pydantic_data_converter)
+    return Replayer(workflows=WORKFLOWS, data_converter=DATA_CONVERTER)
 
 
 @pytest.mark.parametrize("path", HISTORIES, ids=lambda path: path.stem)

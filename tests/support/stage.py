@@ -13,7 +13,6 @@ from uuid import uuid4
 from temporalio.api.enums.v1 import EventType
 from temporalio.api.history.v1 import HistoryEvent
 from temporalio.client import Client, WorkflowExecutionDescription, WorkflowHandle
-from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.exceptions import ApplicationError
 from temporalio.testing import TimeSkipper
 from temporalio.worker import Worker
@@ -51,6 +50,7 @@ from apollo.domain.strategy import Strategy
 from apollo.domain.sync import Sight
 from apollo.domain.turn import Step, TurnInput, TurnRecord
 from apollo.domain.windows import parse_window
+from apollo.failures import DATA_CONVERTER
 from apollo.hosts.secrets import ReferenceSecrets
 from apollo.local.process import find_program
 from apollo.local.temporal import TemporalServer
@@ -566,9 +566,7 @@ async def open_stage(folder: Path, *, skipping: bool = False) -> AsyncIterator[S
     actors = Actors()
     server = TemporalServer(folder / "temporal", dynamic_config=SKIPPING if skipping else None)
     async with server, Apollo.connect(settings) as apollo:
-        apollo._temporal = await Client.connect(
-            server.address, data_converter=pydantic_data_converter
-        )
+        apollo._temporal = await Client.connect(server.address, data_converter=DATA_CONVERTER)
         client, catalog = apollo._temporal, apollo.catalog
         stage = Stage(folder, server, client, catalog, apollo, actors)
         async with (
