@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from alembic import command
 from alembic.script import ScriptDirectory
-from sqlalchemy import Connection, create_engine, func, insert, inspect, select
+from sqlalchemy import Connection, create_engine, func, insert, inspect, select, text
 from sqlalchemy.pool import NullPool
 
 from apollo.catalog import Catalog
@@ -110,6 +110,16 @@ def write(where: str, past: Past) -> Past:
     return held
 
 
+def unfilled(where: str, past: Past) -> list[str]:
+    """Tables that the database has and the past left empty, whether today's code knows them or not.
+
+    A revision that adds or keeps a table nobody fills has an upgrade that nobody has seen.
+    """
+    with connected(where) as connection:
+        there = set(inspect(connection).get_table_names()) - {"alembic_version"}
+    return sorted(table for table in there if not past.get(table))
+
+
 def lost(past: Past, now: Past) -> list[str]:
     """What the past held and is not there now, or not as it was."""
     return [
@@ -133,6 +143,7 @@ async def test_an_upgrade_loses_nothing(tmp_path: Path, revision: str) -> None:
     then = url(tmp_path / "then.db")
     upgrade_to(then, revision)
     past = write(then, today)
+    assert unfilled(then, past) == [], "a past has something in each table of its revision"
     upgrade_to(then, "head")
 
     assert lost(past, read(then)) == []
@@ -144,6 +155,8 @@ async def test_an_upgrade_loses_nothing(tmp_path: Path, revision: str) -> None:
         assert await catalog.hosts.states("shop", "prod") == await same.hosts.states("shop", "prod")
         assert await catalog.keys.list("shop", "prod") == await same.keys.list("shop", "prod")
         assert await catalog.audit.list("shop") == await same.audit.list("shop")
+        if "promotions" in past:
+            assert await catalog.promotions.running() == await same.promotions.running() != []
         after = await opened(catalog, "w2")
         assert after.number == known.number + 1
         assert await catalog.leases.release(known.workflow_id)
@@ -165,3 +178,15 @@ async def test_what_an_upgrade_loses_is_seen(tmp_path: Path) -> None:
 
     missed = lost(past, read(where))
     assert {line.split(":")[0] for line in missed} == {"host_state", "host_keys"}
+
+
+async def test_a_table_that_no_past_fills_is_seen(tmp_path: Path) -> None:
+    """The control: a revision adds a table, and `live` knows nothing of it."""
+    where = url(tmp_path / "catalog.db")
+    await live(where)
+    past = read(where)
+    assert unfilled(where, past) == []
+    with connected(where) as connection:
+        connection.execute(text("CREATE TABLE added_by_a_revision (id INTEGER)"))
+
+    assert unfilled(where, past) == ["added_by_a_revision"]
