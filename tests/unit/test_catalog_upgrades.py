@@ -98,7 +98,7 @@ def write(where: str, past: Past) -> Past:
             columns = {column["name"] for column in found.get_columns(table.name)}
             held[table.name] = [
                 {name: value for name, value in row.items() if name in columns}
-                for row in past[table.name]
+                for row in past.get(table.name, [])
             ]
             if table.name == "catalog":  # named by the first migration
                 connection.execute(table.delete())
@@ -164,6 +164,23 @@ async def test_an_upgrade_loses_nothing(tmp_path: Path, revision: str) -> None:
         await catalog.turns.record(after.uuid, "forward", [ended("web1", runs="b")])
         newest, before = await catalog.hosts.history("shop", "prod", "web1")
         assert (newest.release, before.release) == ("b", "a")
+
+
+@pytest.mark.parametrize("revision", REVISIONS)
+async def test_what_an_older_apollo_writes_fits_into_the_newest_tables(
+    tmp_path: Path, revision: str
+) -> None:
+    """Its workers go on writing after an upgrade, until what has begun on them has ended."""
+    await live(url(tmp_path / "today.db"))
+    then = url(tmp_path / "then.db")
+    upgrade_to(then, revision)
+    past = write(then, read(url(tmp_path / "today.db")))
+    newest = url(tmp_path / "newest.db")
+    upgrade_to(newest, "head")
+
+    write(newest, past)
+
+    assert lost(past, read(newest)) == []
 
 
 async def test_what_an_upgrade_loses_is_seen(tmp_path: Path) -> None:
