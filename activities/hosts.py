@@ -64,7 +64,7 @@ class HostActivities:
                 record = await _see_through(work, footing)
         except TurnError as error:
             log.warning("attempt failed", error=error.code, step=error.step, found=error.message)
-            raise failure_of(given, error, footing, info) from error
+            raise failure_of(given, error, footing, info) from None
         if record is None:
             log.info("turn handed over", step=footing.step)
             activity.heartbeat(footing.details())

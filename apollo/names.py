@@ -6,6 +6,8 @@ from temporalio.common import SearchAttributeKey
 
 CONTROL_QUEUE = "apollo"
 HOSTS_QUEUE = "apollo-hosts"
+WORKERS = "apollo"
+"""What Temporal calls the worker deployment, of which each build is a version."""
 
 APPLICATION = SearchAttributeKey.for_keyword("ApolloApplication")
 ENVIRONMENT = SearchAttributeKey.for_keyword("ApolloEnvironment")
@@ -16,6 +18,8 @@ HOSTS = SearchAttributeKey.for_int("ApolloHosts")
 FAILURES = SearchAttributeKey.for_int("ApolloFailures")
 PROGRESS = "progress"
 """The signal by which a batch tells its deployment how far it is."""
+LOOK = "look"
+"""The signal that says: the catalog knows something new of your hosts."""
 
 SCHEDULES = "apollo/"
 """How the ids of Apollo's schedules begin."""

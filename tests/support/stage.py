@@ -61,7 +61,7 @@ from apollo.settings import Settings
 from apollo.webhooks import post
 from apollo.workers.worker import WORKFLOWS, activities_of
 
-PATIENCE = 20.0
+PATIENCE = 60.0
 SKIPPING = {"frontend.WorkflowTimeSkippingEnabled": "true"}
 LOCATIONS = ("fra1", "ams1", "lhr1", "iad1")
 End = Outcome | type[errors.TurnError]
