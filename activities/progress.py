@@ -37,7 +37,6 @@ class ProgressActivities:
         )
 
     async def _queue(self, location: str, own_workers: tuple[str, ...]) -> Queue:
-        own = location in own_workers
-        name = names.hosts_queue(location if own else None)
+        name, own = names.queue_of(location, own_workers), location in own_workers
         workers = await self.workers(name)
         return Queue(location=location, name=name, workers=workers, own=own, build=self.build)

@@ -1,5 +1,7 @@
 """The names that Apollo uses in Temporal: queues, ids, handlers, search attributes."""
 
+from collections.abc import Collection
+
 from temporalio.common import SearchAttributeKey
 
 CONTROL_QUEUE = "apollo"
@@ -30,6 +32,11 @@ def hosts_queue(location: str | None = None) -> str:
     return f"{HOSTS_QUEUE}-{location}" if location else HOSTS_QUEUE
 
 
+def queue_of(location: str, own_workers: Collection[str]) -> str:
+    """The queue of a location's hosts; `own_workers` are those that have workers of their own."""
+    return hosts_queue(location if location in own_workers else None)
+
+
 def deployment_id(application: str, environment: str, request: str) -> str:
     """The workflow id of a deployment."""
     return f"deployment/{application}/{environment}/{request}"
@@ -58,6 +65,11 @@ def scan_id(application: str, environment: str, request: str) -> str:
 def logs_id(application: str, environment: str, asked: str) -> str:
     """The workflow id of a look at what a host's hooks print."""
     return f"logs/{application}/{environment}/{asked}"
+
+
+def piece_id(sha256: str, start: int, asked: str) -> str:
+    """The workflow id of a piece of what the store holds."""
+    return f"piece/{sha256}/{start}/{asked}"
 
 
 def promotion_id(application: str, release: str) -> str:

@@ -23,6 +23,7 @@ from apollo.activities.alarms import AlarmActivities
 from apollo.activities.deployments import DeploymentActivities
 from apollo.activities.host_keys import KeyActivities
 from apollo.activities.hosts import HostActivities
+from apollo.activities.lending import LendingActivities
 from apollo.activities.logs import LogActivities, PrintedActivities
 from apollo.activities.notifications import NotificationActivities
 from apollo.activities.once import OnceActivities
@@ -514,11 +515,12 @@ class Stage:
                 control,
                 promotions,
                 sync,
-                OnceActivities(self.catalog),
+                OnceActivities(self.catalog, self.polling),
                 ProgressActivities(self.catalog, self.polling),
                 SteeringActivities(self.catalog),
                 KeyActivities(self.catalog),
                 LogActivities(self.catalog, store),
+                LendingActivities(store),
                 AlarmActivities(self.catalog, self.actors.read_alarm, every=0.1),
                 _notifications(self.catalog),
             ),
