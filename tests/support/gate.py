@@ -25,16 +25,16 @@ def open_gate(world: World, place: str) -> None:
 
 async def until_attached(world: World) -> None:
     """Wait until an attempt has told Temporal that it found a phase of its turn at work."""
+    await eventually(lambda: has_attached(world), rounds=1200)
 
+
+async def has_attached(world: World) -> bool:
+    """Whether an attempt that is under way has found a phase of its turn at work."""
     temporal = await world.apollo.temporal()
-
-    async def attached() -> bool:
-        async for each in temporal.list_workflows('ExecutionStatus = "Running"'):
-            handle = temporal.get_workflow_handle(each.id)
-            told = (await handle.describe()).raw_description.pending_activities
-            beats = [beat.data for one in told for beat in one.heartbeat_details.payloads]
-            if any(b'"attached":["' in beat for beat in beats):
-                return True
-        return False
-
-    await eventually(attached, rounds=1200)
+    async for each in temporal.list_workflows('ExecutionStatus = "Running"'):
+        handle = temporal.get_workflow_handle(each.id)
+        told = (await handle.describe()).raw_description.pending_activities
+        beats = [beat.data for one in told for beat in one.heartbeat_details.payloads]
+        if any(b'"attached":["' in beat for beat in beats):
+            return True
+    return False

@@ -139,7 +139,9 @@ class World:
         assert process.returncode == 0, out.decode()
         return out.decode()
 
-    def start_worker(self, **variables: str) -> subprocess.Popen[bytes]:
+    def start_worker(
+        self, module: str = "apollo.workers", **variables: str
+    ) -> subprocess.Popen[bytes]:
         """Start a worker; its words go to worker.log."""
         environment = {
             **os.environ,
@@ -152,7 +154,7 @@ class World:
         }
         with (self.folder / "worker.log").open("ab") as log:
             worker = subprocess.Popen(
-                [sys.executable, "-m", "apollo.workers"],
+                [sys.executable, "-m", module],
                 env=environment,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
@@ -167,6 +169,11 @@ class World:
         worker.kill()
         worker.wait()
         return worker.pid
+
+    async def stop_worker(self, worker: "subprocess.Popen[bytes]") -> None:
+        """SIGTERM a worker, as whoever upgrades it does, and wait until it has gone."""
+        self.workers.remove(worker)
+        await asyncio.to_thread(self._end, worker)
 
     def hooks(self) -> list[tuple[str, ...]]:
         """The lines that hooks have appended: time, host, release, turn, step, deployment."""
