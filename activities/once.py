@@ -1,6 +1,6 @@
 """What a deployment asks of the control worker about hooks that run once."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from temporalio import activity
@@ -9,6 +9,7 @@ from temporalio.exceptions import ApplicationError
 from apollo.activities.deployments import check_lease, folder_of
 from apollo.activities.explained import explained
 from apollo.activities.host_keys import accepted_keys, keep_accepted, keys_of
+from apollo.activities.trail import Trail, trace_of
 from apollo.domain.environment import Environment
 from apollo.domain.fleet import Host
 from apollo.domain.once import (
@@ -34,6 +35,7 @@ class OnceActivities:
     """The control worker's part: which hosts may run the hook, and how that went."""
 
     catalog: "Catalog"
+    trail: Trail = field(default_factory=Trail)
 
     @activity.defn
     @explained
@@ -91,6 +93,7 @@ class OnceActivities:
         await self.catalog.outputs.record(given.deployment, [given.record])
         stored = await self.catalog.deployments.by_uuid(given.deployment)
         await keep_accepted(self.catalog, stored, accepted_keys([given.record]))
+        await self.trail.once(stored, given.record)
 
 
 def _turn(
@@ -118,4 +121,5 @@ def _turn(
         manifest=row.manifest,
         folder=folder_of(stored),
         once=step,
+        trace=trace_of(stored).id,
     )

@@ -24,8 +24,10 @@ from apollo.activities.once import OnceActivities
 from apollo.activities.progress import ProgressActivities
 from apollo.activities.promotions import PromotionActivities
 from apollo.activities.staging import StagingActivities
+from apollo.activities.standings import Standings, asked
 from apollo.activities.steering import SteeringActivities
 from apollo.activities.sync import LookActivities, SyncActivities
+from apollo.activities.trail import Trail
 from apollo.alarms import AlarmReader
 from apollo.balancers import Lines, build_balancer
 from apollo.cluster import ensure_search_attributes, present, usable
@@ -40,7 +42,9 @@ from apollo.links import temporal_link
 from apollo.ports import Hosts
 from apollo.pulse import beating
 from apollo.settings import Settings
-from apollo.telemetry import configure_logging
+from apollo.telemetry.exporting import metering, temporal_runtime, tracing
+from apollo.telemetry.logs import configure_logging
+from apollo.telemetry.metrics import BUDGET_LEFT, HOSTS_DRAINED, HOSTS_OUT
 from apollo.webhooks import post
 from apollo.wiring import StoredManifests, connect_temporal, open_catalog, open_store
 from apollo.workflows.batch import Batch
@@ -54,6 +58,8 @@ from apollo.workflows.staging import StageAhead
 
 Role = Literal["control", "hosts", "all"]
 WORKFLOWS = (Deployment, Batch, Promotion, Notification, Look, Logs, ScanKeys, StageAhead)
+SERVICE = "apollo-worker"
+"""What traces and metrics call it, unless `OTEL_SERVICE_NAME` does."""
 BUILD = f"apollo-{__version__}"
 """The SDK would hash the code of all loaded modules at each start, for seconds, to make one up."""
 
@@ -68,9 +74,10 @@ async def run_worker(settings: Settings, role: Role = "all", locations: Sequence
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    client = await connect_temporal(settings)
-    async with running(client, settings, role, locations), beating(settings.home, role):
-        await stop.wait()
+    async with tracing(SERVICE), metering(SERVICE):
+        client = await connect_temporal(settings, runtime=temporal_runtime(SERVICE))
+        async with running(client, settings, role, locations), beating(settings.home, role):
+            await stop.wait()
 
 
 @asynccontextmanager
@@ -89,14 +96,17 @@ async def running(
                 await ensure_search_attributes(client)
             takeover = timedelta(seconds=settings.takeover)
             store = open_store(settings)
-            control = DeploymentActivities(catalog, store, client, takeover, settings.pull_above)
+            trail = Trail(settings.trace_turns)
+            control = DeploymentActivities(
+                catalog, store, client, takeover, settings.pull_above, trail
+            )
             promotions = PromotionActivities(catalog, client)
             notifications = NotificationActivities(
                 catalog, _secrets(settings), partial(temporal_link, settings), post
             )
             offered = (
                 control,
-                OnceActivities(catalog),
+                OnceActivities(catalog, trail),
                 ProgressActivities(catalog, partial(present, client)),
                 SteeringActivities(catalog),
                 KeyActivities(catalog),
@@ -108,11 +118,16 @@ async def running(
                 ),
                 notifications,
             )
+            standings = Standings(catalog)
+            stack.enter_context(HOSTS_OUT.observed(asked(standings.hosts_out)))
+            stack.enter_context(BUDGET_LEFT.observed(asked(standings.budget_left)))
             await stack.enter_async_context(control_worker(client, settings, WORKFLOWS, *offered))
         if role in ("hosts", "all"):
             runner = _runner(settings, hosts or _ssh(settings))
+            turns = HostActivities(runner)
+            stack.enter_context(HOSTS_DRAINED.observed(turns.drained))
             offers = (
-                HostActivities(runner),
+                turns,
                 StagingActivities(runner),
                 LookActivities(Looker(runner.hosts)),
                 PrintedActivities(PrintedReader(runner.hosts, runner.secrets)),

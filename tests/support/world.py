@@ -104,7 +104,9 @@ class World:
         deployment = await self.apollo.deploy("shop", "prod", version, **options)
         return await deployment.result()
 
-    def start_worker(self, **variables: str) -> subprocess.Popen[bytes]:
+    def start_worker(
+        self, module: str = "apollo.workers", **variables: str
+    ) -> subprocess.Popen[bytes]:
         """Start a worker; its words go to worker.log."""
         environment = {
             **os.environ,
@@ -116,7 +118,7 @@ class World:
         }
         with (self.folder / "worker.log").open("ab") as log:
             worker = subprocess.Popen(
-                [sys.executable, "-m", "apollo.workers"],
+                [sys.executable, "-m", module],
                 env=environment,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
