@@ -30,6 +30,8 @@ class HostActivities:
 
     run_turn: RunTurn
     _under_way: dict[object, tuple[TurnInput, Footing]] = field(default_factory=dict)
+    _places: set[tuple[str, str, str]] = field(default_factory=set)
+    """Where there were turns: what is told of a place does not end in silence."""
 
     @activity.defn
     async def turn(self, given: TurnInput) -> TurnRecord:
@@ -83,8 +85,9 @@ class HostActivities:
 
     def drained(self) -> list[Value]:
         """How many hosts turns have out of service, by place; for another thread."""
-        out = Counter(
-            (given.application, given.environment, given.host.location)
+        out = Counter(dict.fromkeys(list(self._places), 0))
+        out.update(
+            _place(given)
             for given, footing in list(self._under_way.values())
             if footing.drained and not given.once
         )
@@ -96,12 +99,17 @@ class HostActivities:
         """Every line that is logged meanwhile says of which turn it tells."""
         mark = object()
         self._under_way[mark] = given, footing
+        self._places.add(_place(given))
         said = {"deployment": given.label, "host": given.host.name, "wave": given.wave}
         try:
             with structlog.contextvars.bound_contextvars(**said, trace_id=given.trace):
                 yield
         finally:
             del self._under_way[mark]
+
+
+def _place(given: TurnInput) -> tuple[str, str, str]:
+    return given.application, given.environment, given.host.location
 
 
 async def _see_through(work: asyncio.Future[TurnRecord], footing: Footing) -> TurnRecord:

@@ -33,6 +33,7 @@ _LOG: structlog.stdlib.BoundLogger = structlog.get_logger("apollo.control")
 TURNS_TRACED = 1000
 _WELL = (Outcome.UPDATED, Outcome.CURRENT, Outcome.ROLLED_BACK)
 _ENDED_WELL = (DeploymentState.SUCCEEDED, DeploymentState.SUPERSEDED)
+_STAGING = ("unpack", "install")
 _TOLD = 300
 """Characters of an error in a span."""
 
@@ -191,7 +192,7 @@ def _turn_and_steps(
             "error.type": record.error,
         },
     )
-    return [turn, *(_step(turn, step) for step in record.steps if _timed(step))]
+    return [turn, *(_step(stored, turn, step) for step in record.steps if _timed(step))]
 
 
 def _times(stored: "StoredDeployment", record: TurnRecord) -> tuple[datetime, datetime]:
@@ -204,26 +205,33 @@ def _timed(step: Step) -> bool:
     return step.began is not None and step.seconds is not None
 
 
-def _step(turn: Span, step: Step) -> Span:
-    """A step lies within its turn, however the clocks differ."""
-    assert step.began
+def _step(stored: "StoredDeployment", turn: Span, step: Step) -> Span:
+    """A step lies within its turn, however the clocks differ.
+
+    What was staged ahead of the turn's wave has its own time, and its place in the deployment.
+    """
+    assert step.began is not None
     began = datetime.fromtimestamp(step.began, UTC)
     ended = began + timedelta(seconds=step.seconds or 0)
-    began = min(max(began, turn.began), turn.ended)
+    ahead = step.name.split(".")[0] in _STAGING and ended <= turn.began
+    if not ahead:
+        began = min(max(began, turn.began), turn.ended)
+        ended = min(max(ended, began), turn.ended)
     kept = ("apollo.deployment", "apollo.host", "apollo.turn")
     return Span(
         name=step.name,
         trace=turn.trace,
         id=step_span(turn.id, step.name),
-        parent=turn.id,
+        parent=deployment_span(stored.workflow_id) if ahead else turn.id,
         sampled=turn.sampled,
         began=began,
-        ended=min(max(ended, began), turn.ended),
+        ended=ended,
         failed=f"exit {step.exit}" if step.exit else "",
         attributes={
             **{name: turn.attributes[name] for name in kept},
             "apollo.step": step.name,
             "apollo.times": step.times,
+            **({"apollo.ahead": True} if ahead else {}),
             **({} if step.exit is None else {"process.exit.code": step.exit}),
         },
     )

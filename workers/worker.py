@@ -30,6 +30,7 @@ from apollo.activities.sync import LookActivities, SyncActivities
 from apollo.activities.trail import Trail
 from apollo.alarms import AlarmReader
 from apollo.balancers import Lines, build_balancer
+from apollo.catalog.catalog import Catalog
 from apollo.cluster import ensure_search_attributes, present, usable
 from apollo.errors import Unavailable
 from apollo.hosts.look import Looker
@@ -94,33 +95,10 @@ async def running(
             catalog = await stack.enter_async_context(open_catalog(settings))
             if not await usable(client):  # some servers let nobody list or make them
                 await ensure_search_attributes(client)
-            takeover = timedelta(seconds=settings.takeover)
-            store = open_store(settings)
-            trail = Trail(settings.trace_turns)
-            control = DeploymentActivities(
-                catalog, store, client, takeover, settings.pull_above, trail
-            )
-            promotions = PromotionActivities(catalog, client)
-            notifications = NotificationActivities(
-                catalog, _secrets(settings), partial(temporal_link, settings), post
-            )
-            offered = (
-                control,
-                OnceActivities(catalog, trail),
-                ProgressActivities(catalog, partial(present, client)),
-                SteeringActivities(catalog),
-                KeyActivities(catalog),
-                LogActivities(catalog, store),
-                promotions,
-                SyncActivities(catalog, client),
-                AlarmActivities(
-                    catalog, AlarmReader(_secrets(settings), tuple(settings.allow_commands))
-                ),
-                notifications,
-            )
             standings = Standings(catalog)
             stack.enter_context(HOSTS_OUT.observed(asked(standings.hosts_out)))
             stack.enter_context(BUDGET_LEFT.observed(asked(standings.budget_left)))
+            offered = _control_activities(client, settings, catalog)
             await stack.enter_async_context(control_worker(client, settings, WORKFLOWS, *offered))
         if role in ("hosts", "all"):
             runner = _runner(settings, hosts or _ssh(settings))
@@ -139,6 +117,23 @@ async def running(
             for queue in queues:
                 await stack.enter_async_context(hosts_worker(client, settings, queue, *offers))
         yield
+
+
+def _control_activities(client: Client, settings: Settings, catalog: Catalog) -> Sequence[object]:
+    takeover = timedelta(seconds=settings.takeover)
+    store, trail = open_store(settings), Trail(settings.trace_turns)
+    return (
+        DeploymentActivities(catalog, store, client, takeover, settings.pull_above, trail),
+        OnceActivities(catalog, trail),
+        ProgressActivities(catalog, partial(present, client)),
+        SteeringActivities(catalog),
+        KeyActivities(catalog),
+        LogActivities(catalog, store),
+        PromotionActivities(catalog, client),
+        SyncActivities(catalog, client),
+        AlarmActivities(catalog, AlarmReader(_secrets(settings), tuple(settings.allow_commands))),
+        NotificationActivities(catalog, _secrets(settings), partial(temporal_link, settings), post),
+    )
 
 
 def activities_of(*offered: object) -> list[Callable[..., Any]]:

@@ -21,7 +21,7 @@ class Connection:
         self.store: Store = open_store(settings)
         self.catalog: Catalog
         self._temporal: Client | None = None
-        self._traces = False
+        self._traced = False
         self._stack = AsyncExitStack()
 
     @classmethod
@@ -41,10 +41,10 @@ class Connection:
     ) -> None:
         await self._stack.aclose()
 
-    async def trace(self) -> None:
+    async def _trace(self) -> None:
         """Export the spans of this client, if `OTEL_*` asks for them."""
-        if not self._traces:
-            self._traces = True
+        if not self._traced:
+            self._traced = True
             await self._stack.enter_async_context(tracing("apollo"))
 
     async def temporal(self) -> Client:

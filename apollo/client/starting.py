@@ -221,7 +221,7 @@ class Starting(Connection):
         client = await self.temporal()
         application, environment = given.application, given.environment
         workflow_id = names.deployment_id(application, environment, request or str(uuid4()))
-        await self.trace()
+        await self._trace()
         asking = Asking.begin(workflow_id)
         given = given.model_copy(update={"traceparent": asking.traceparent})
         try:

@@ -2,13 +2,12 @@
 
 import asyncio
 import importlib
+import logging
 import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
-
-import structlog
 
 from apollo.telemetry import spans
 from apollo.telemetry.variables import Signal, endpoint, headers, protocol, wanted
@@ -17,7 +16,8 @@ if TYPE_CHECKING:
     from opentelemetry.sdk.resources import Resource
     from temporalio.runtime import Runtime
 
-_LOG: structlog.stdlib.BoundLogger = structlog.get_logger("apollo.telemetry")
+_LOG = logging.getLogger("apollo.telemetry")
+"""The standard library's: in a client nobody has set structlog up, and it would print."""
 _EVERY = "60000"
 
 
@@ -116,4 +116,4 @@ def _tell_missing(signal: Signal, error: ImportError) -> None:
     hint = "pip install 'apollo-deploy[otlp]'"
     if protocol(signal) == "grpc":
         hint += " opentelemetry-exporter-otlp-proto-grpc"
-    _LOG.warning(f"OTEL_* asks for {signal}, which are not exported", found=str(error), hint=hint)
+    _LOG.warning("OTEL_* asks for %s, which are not exported: %s; %s", signal, error, hint)

@@ -2,13 +2,13 @@
 
 import asyncio
 import contextlib
+import logging
 import queue
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-import structlog
 from opentelemetry import trace
 from opentelemetry.context import Context
 from opentelemetry.sdk.resources import Resource
@@ -20,7 +20,7 @@ from opentelemetry.sdk.trace.sampling import Decision
 from apollo import __version__
 from apollo.telemetry.spans import Span, Value
 
-_LOG: structlog.stdlib.BoundLogger = structlog.get_logger("apollo.telemetry")
+_LOG = logging.getLogger("apollo.telemetry")
 
 PATIENCE = 1.0
 """Seconds that an activity waits for its spans to be taken, from a collector that takes some."""
