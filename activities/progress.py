@@ -36,6 +36,5 @@ class ProgressActivities:
         )
 
     async def _queue(self, location: str, own_workers: tuple[str, ...]) -> Queue:
-        own = location in own_workers
-        name = names.hosts_queue(location if own else None)
+        name, own = names.queue_of(location, own_workers), location in own_workers
         return Queue(location=location, name=name, workers=await self.workers(name), own=own)

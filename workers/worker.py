@@ -18,6 +18,7 @@ from apollo.activities.alarms import AlarmActivities
 from apollo.activities.deployments import DeploymentActivities
 from apollo.activities.host_keys import KeyActivities, ScanActivities
 from apollo.activities.hosts import HostActivities
+from apollo.activities.lending import LendingActivities
 from apollo.activities.logs import LogActivities, PrintedActivities
 from apollo.activities.notifications import NotificationActivities
 from apollo.activities.once import OnceActivities
@@ -29,8 +30,8 @@ from apollo.activities.steering import SteeringActivities
 from apollo.activities.sync import LookActivities, SyncActivities
 from apollo.activities.trail import Trail
 from apollo.alarms import AlarmReader
+from apollo.artifacts.store import Readable
 from apollo.balancers import Lines, build_balancer
-from apollo.catalog.catalog import Catalog
 from apollo.cluster import ensure_search_attributes, present, usable
 from apollo.errors import Unavailable
 from apollo.hosts.look import Looker
@@ -39,6 +40,7 @@ from apollo.hosts.scan import scan
 from apollo.hosts.secrets import ReferenceSecrets
 from apollo.hosts.session import SshHosts
 from apollo.hosts.turn import TurnRunner
+from apollo.lent import borrowed, borrows
 from apollo.links import temporal_link
 from apollo.ports import Hosts
 from apollo.pulse import beating
@@ -53,12 +55,16 @@ from apollo.workflows.deployment import Deployment
 from apollo.workflows.logs import Logs
 from apollo.workflows.look import Look
 from apollo.workflows.notification import Notification
+from apollo.workflows.piece import Piece
 from apollo.workflows.promotion import Promotion
 from apollo.workflows.scan import ScanKeys
 from apollo.workflows.staging import StageAhead
 
 Role = Literal["control", "hosts", "all"]
-WORKFLOWS = (Deployment, Batch, Promotion, Notification, Look, Logs, ScanKeys, StageAhead)
+WORKFLOWS = (
+    *(Deployment, Batch, StageAhead, Promotion, Notification),
+    *(Look, Logs, ScanKeys, Piece),
+)
 SERVICE = "apollo-worker"
 """What traces and metrics call it, unless `OTEL_SERVICE_NAME` does."""
 BUILD = f"apollo-{__version__}"
@@ -91,17 +97,12 @@ async def running(
 ) -> AsyncIterator[None]:
     """The workers of one process while the context is open; `hosts` are reached by SSH."""
     async with AsyncExitStack() as stack:
+        workers: list[Worker] = []
         if role in ("control", "all"):
-            catalog = await stack.enter_async_context(open_catalog(settings))
-            if not await usable(client):  # some servers let nobody list or make them
-                await ensure_search_attributes(client)
-            standings = Standings(catalog)
-            stack.enter_context(HOSTS_OUT.observed(asked(standings.hosts_out)))
-            stack.enter_context(BUDGET_LEFT.observed(asked(standings.budget_left)))
-            offered = _control_activities(client, settings, catalog)
-            await stack.enter_async_context(control_worker(client, settings, WORKFLOWS, *offered))
+            workers.append(await _control(stack, client, settings))
         if role in ("hosts", "all"):
-            runner = _runner(settings, hosts or _ssh(settings))
+            store = borrowed(client, settings) if borrows(settings, role) else open_store(settings)
+            runner = _runner(settings, hosts or _ssh(settings), store)
             turns = HostActivities(runner)
             stack.enter_context(HOSTS_DRAINED.observed(turns.drained))
             offers = (
@@ -114,24 +115,40 @@ async def running(
             queues = [names.hosts_queue(location) for location in locations]
             if role == "all" or not queues:
                 queues.append(names.hosts_queue())
-            for queue in queues:
-                await stack.enter_async_context(hosts_worker(client, settings, queue, *offers))
-        yield
+            workers += [hosts_worker(client, settings, queue, *offers) for queue in queues]
+        for worker in workers:
+            await stack.enter_async_context(worker)
+        try:
+            yield
+        finally:  # all at once: they share the grace
+            await asyncio.gather(*(worker.shutdown() for worker in workers))
 
 
-def _control_activities(client: Client, settings: Settings, catalog: Catalog) -> Sequence[object]:
-    takeover = timedelta(seconds=settings.takeover)
-    store, trail = open_store(settings), Trail(settings.trace_turns)
-    return (
+async def _control(stack: AsyncExitStack, client: Client, settings: Settings) -> Worker:
+    """The control worker of this process, with its catalog open as long as the stack."""
+    catalog = await stack.enter_async_context(open_catalog(settings))
+    if not await usable(client):  # some servers let nobody list or make them
+        await ensure_search_attributes(client)
+    standings = Standings(catalog)
+    stack.enter_context(HOSTS_OUT.observed(asked(standings.hosts_out)))
+    stack.enter_context(BUDGET_LEFT.observed(asked(standings.budget_left)))
+    takeover, store = timedelta(seconds=settings.takeover), open_store(settings)
+    trail = Trail(settings.trace_turns)
+    reader = AlarmReader(_secrets(settings), tuple(settings.allow_commands))
+    return control_worker(
+        client,
+        settings,
+        WORKFLOWS,
         DeploymentActivities(catalog, store, client, takeover, settings.pull_above, trail),
-        OnceActivities(catalog, trail),
+        OnceActivities(catalog, partial(present, client), trail),
         ProgressActivities(catalog, partial(present, client)),
         SteeringActivities(catalog),
         KeyActivities(catalog),
         LogActivities(catalog, store),
+        LendingActivities(store),
         PromotionActivities(catalog, client),
         SyncActivities(catalog, client),
-        AlarmActivities(catalog, AlarmReader(_secrets(settings), tuple(settings.allow_commands))),
+        AlarmActivities(catalog, reader),
         NotificationActivities(catalog, _secrets(settings), partial(temporal_link, settings), post),
     )
 
@@ -182,10 +199,10 @@ def _ssh(settings: Settings) -> SshHosts:
     )
 
 
-def _runner(settings: Settings, hosts: Hosts) -> TurnRunner:
+def _runner(settings: Settings, hosts: Hosts, store: Readable) -> TurnRunner:
     return TurnRunner(
         hosts=hosts,
-        manifests=StoredManifests(open_store(settings), settings.store_public_url.rstrip("/")),
+        manifests=StoredManifests(store, settings.store_public_url.rstrip("/")),
         secrets=_secrets(settings),
         build_balancer=partial(
             build_balancer,

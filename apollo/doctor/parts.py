@@ -19,7 +19,7 @@ from apollo.codec import KeyRing
 from apollo.doctor.finding import Finding, bad, good, note
 from apollo.errors import ApolloError, BadEncryptionKey
 from apollo.local.process import find_program
-from apollo.settings import Settings
+from apollo.settings import LENT, Settings
 from apollo.wiring import connect_temporal
 
 Value = TypeVar("Value")
@@ -125,6 +125,8 @@ def _shown(settings: Settings) -> str:
 
 def check_store(settings: Settings) -> list[Finding]:
     """Whether a file can be made in the store, or the store itself, when it is not there yet."""
+    if settings.store == LENT:
+        return [note("store", "is lent by the control worker", "for workers of hosts alone")]
     if settings.store.startswith(SCHEMES):
         return [note("store", f"{settings.store} is not asked", "a deployment shows what it says")]
     folder = settings.store_folder.absolute()
