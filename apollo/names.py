@@ -6,6 +6,8 @@ from temporalio.common import SearchAttributeKey
 
 CONTROL_QUEUE = "apollo"
 HOSTS_QUEUE = "apollo-hosts"
+WORKERS = "apollo"
+"""What Temporal calls the worker deployment, of which each build is a version."""
 
 APPLICATION = SearchAttributeKey.for_keyword("ApolloApplication")
 ENVIRONMENT = SearchAttributeKey.for_keyword("ApolloEnvironment")

@@ -71,6 +71,8 @@ class Settings(BaseSettings):
     """How many turns one worker carries at once."""
     takeover: float = Field(default=10.0, ge=2, le=300)
     """Seconds without a sign of life after which another worker takes a turn over."""
+    build_id: str = Field(default="", pattern=r"^([A-Za-z0-9][A-Za-z0-9._+-]{0,127})?$")
+    """Which build of Apollo this worker is: deployments end on the build on which they began."""
     grace: float = Field(default=10.0, ge=0)
     """Seconds in which a stopping worker hands its turns over."""
 

@@ -64,9 +64,12 @@ def open_store(settings: Settings) -> Store:
 
 @asynccontextmanager
 async def open_catalog(settings: Settings) -> AsyncIterator[Catalog]:
-    """The catalog, with its tables made or upgraded."""
+    """The catalog, with its tables made or upgraded.
+
+    A worker that has a build ends what has begun on it, also after a newer one has come.
+    """
     async with Catalog.open(settings.catalog_url) as catalog:
-        await catalog.migrate()
+        await catalog.migrate(newer=bool(settings.build_id))
         yield catalog
 
 

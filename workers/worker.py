@@ -8,10 +8,11 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import timedelta
 from functools import partial
-from typing import Any, Literal
+from typing import Any, Literal, TypedDict
 
 from temporalio.client import Client
-from temporalio.worker import PollerBehaviorAutoscaling, Worker
+from temporalio.common import VersioningBehavior, WorkerDeploymentVersion
+from temporalio.worker import PollerBehaviorAutoscaling, Worker, WorkerDeploymentConfig
 
 from apollo import __version__, names
 from apollo.activities.alarms import AlarmActivities
@@ -54,6 +55,7 @@ from apollo.workflows.batch import Batch
 from apollo.workflows.deployment import Deployment
 from apollo.workflows.logs import Logs
 from apollo.workflows.look import Look
+from apollo.workflows.moving import MovingPromotion
 from apollo.workflows.notification import Notification
 from apollo.workflows.piece import Piece
 from apollo.workflows.promotion import Promotion
@@ -67,8 +69,16 @@ WORKFLOWS = (
 )
 SERVICE = "apollo-worker"
 """What traces and metrics call it, unless `OTEL_SERVICE_NAME` does."""
+
 BUILD = f"apollo-{__version__}"
 """The SDK would hash the code of all loaded modules at each start, for seconds, to make one up."""
+MOVING: dict[type, type] = {Promotion: MovingPromotion}
+"""What takes the place of workflows, where workers have builds, to move on to the newest."""
+
+
+class _Version(TypedDict, total=False):
+    build_id: str
+    deployment_config: WorkerDeploymentConfig
 
 
 async def run_worker(settings: Settings, role: Role = "all", locations: Sequence[str] = ()) -> None:
@@ -135,13 +145,14 @@ async def _control(stack: AsyncExitStack, client: Client, settings: Settings) ->
     takeover, store = timedelta(seconds=settings.takeover), open_store(settings)
     trail = Trail(settings.trace_turns)
     reader = AlarmReader(_secrets(settings), tuple(settings.allow_commands))
+    polling = partial(present, client, build=settings.build_id)
     return control_worker(
         client,
         settings,
-        WORKFLOWS,
+        versioned(WORKFLOWS) if settings.build_id else WORKFLOWS,
         DeploymentActivities(catalog, store, client, takeover, settings.pull_above, trail),
-        OnceActivities(catalog, partial(present, client), trail),
-        ProgressActivities(catalog, partial(present, client)),
+        OnceActivities(catalog, polling, trail),
+        ProgressActivities(catalog, polling, settings.build_id),
         SteeringActivities(catalog),
         KeyActivities(catalog),
         LogActivities(catalog, store),
@@ -159,6 +170,11 @@ def activities_of(*offered: object) -> list[Callable[..., Any]]:
     return [method for method in methods if hasattr(method, "__temporal_activity_definition")]
 
 
+def versioned(workflows: Sequence[type]) -> list[type]:
+    """The workflows of workers that have builds: pinned, but for those that move on."""
+    return [MOVING.get(each, each) for each in workflows]
+
+
 def control_worker(
     client: Client, settings: Settings, workflows: Sequence[type], *offered: object
 ) -> Worker:
@@ -169,7 +185,7 @@ def control_worker(
         workflows=workflows,
         activities=activities_of(*offered),
         identity=_identity("control"),
-        build_id=BUILD,
+        **_version(settings),
         max_concurrent_workflow_tasks=4,
         sticky_queue_schedule_to_start_timeout=timedelta(seconds=settings.takeover),
         graceful_shutdown_timeout=timedelta(seconds=settings.grace),
@@ -183,11 +199,25 @@ def hosts_worker(client: Client, settings: Settings, queue: str, *offered: objec
         task_queue=queue,
         activities=activities_of(*offered),
         identity=_identity(queue),
-        build_id=BUILD,
+        **_version(settings),
         max_concurrent_activities=settings.slots,
         activity_task_poller_behavior=PollerBehaviorAutoscaling(maximum=20),
         graceful_shutdown_timeout=timedelta(seconds=settings.grace),
     )
+
+
+def _version(settings: Settings) -> _Version:
+    """What the worker tells Temporal of its code; with a build, what begins on it ends on it."""
+    if not settings.build_id:
+        return {"build_id": BUILD}
+    version = WorkerDeploymentVersion(names.WORKERS, settings.build_id)
+    return {
+        "deployment_config": WorkerDeploymentConfig(
+            version=version,
+            use_worker_versioning=True,
+            default_versioning_behavior=VersioningBehavior.PINNED,
+        )
+    }
 
 
 def _ssh(settings: Settings) -> SshHosts:

@@ -176,7 +176,7 @@ async def test_a_raised_failure_and_its_causes_are_encrypted() -> None:
     assert (sealed.message, sealed.cause.message) == ("Encoded failure", "Encoded failure")
 
 
-@pytest.mark.parametrize("reader", [NEW, f"{OLD},{NEW}"])
+@pytest.mark.parametrize("reader", [NEW, f"{OLD},{NEW}"], ids=["the key", "both"])
 async def test_a_failure_is_read_with_its_key(reader: str) -> None:
     sealed = await failure(data_converter(NEW))
     error = await data_converter(reader).decode_failure(sealed)
