@@ -3,9 +3,10 @@
 import base64
 import json
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from urllib.parse import quote
 
 import pytest
 import pytest_asyncio
@@ -23,8 +24,10 @@ from apollo.domain.rollout import LeaseInput
 from apollo.domain.status import Outcome
 from apollo.errors import ConnectFailed, NotFound, Refused, Undecryptable
 from apollo.settings import Settings
+from apollo.testing.ports import ReservedPort
 from apollo.wiring import connect_temporal
 from apollo.workers.worker import WORKFLOWS, activities_of
+from tests.support.browser import browsing
 from tests.support.promotions import pipeline, promote
 from tests.support.readable import Dump, dumps
 from tests.support.receiver import receiving
@@ -80,9 +83,19 @@ READABLE = {
 """Field of Temporal's → what the page calls it."""
 
 
+@pytest.fixture(scope="module")
+def codec_port() -> Iterator[int]:
+    """Where browsers look for the codec server."""
+    port = ReservedPort()
+    yield port.number
+    port.release()
+
+
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
-async def sealed(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Stage]:
-    async with open_stage(tmp_path_factory.mktemp("sealed"), encryption_key=KEY) as stage:
+async def sealed(tmp_path_factory: pytest.TempPathFactory, codec_port: int) -> AsyncIterator[Stage]:
+    folder = tmp_path_factory.mktemp("sealed")
+    endpoint = f"http://127.0.0.1:{codec_port}"
+    async with open_stage(folder, encryption_key=KEY, codec_endpoint=endpoint) as stage:
         yield stage
 
 
@@ -336,3 +349,28 @@ async def test_temporals_own_program_reads_through_the_codec_server(sealed: Stag
     assert "wave" in details.lower()
     assert Dump(running.id, b"", events).holds("wombat")
     assert not Dump(running.id, b"", encrypted).holds("wombat")
+
+
+async def test_the_ui_reads_through_the_codec_server(
+    sealed: Stage, codec_port: int, program: Callable[[str], str], tmp_path: Path
+) -> None:
+    """Request, summary and the table of current details; nothing while it does not run."""
+    play = await sealed.play()
+    play.script.hold("h1")
+    running = await play.start(reason="wombat")
+    await play.began("h1")
+    ui = sealed.server.ui_url
+    run = (await running.describe()).run_id
+    where = f"{ui}/namespaces/default/workflows/{quote(running.id, safe='')}/{run}"
+    codec = CodecServer(EncryptionCodec(KeyRing.parse(KEY)), frozenset({ui}))
+    async with browsing(program("chromium"), tmp_path / "browser") as page:
+        await page.open(f"{where}/timeline")
+        assert "wombat" not in await page.until("Codec Server could not connect")
+        async with codec.serving("127.0.0.1", codec_port):
+            await page.open(f"{where}/timeline")
+            assert '"reason": "wombat"' in await page.until("wombat")
+            await page.open(f"{where}/user-metadata")
+            details = await page.until("wave 1 (4 hosts)")
+    assert f"{play.application}/prod 1.0" in details, "the summary"
+    play.script.let_go()
+    await running.result()
