@@ -109,11 +109,15 @@ class DeploymentActivities:
         """Whether the windows that the deployment was planned with are open, and until when."""
         stored = await self.catalog.deployments.by_uuid(given.deployment)
         place = stored.application, stored.environment
-        windows = (await self.catalog.environments.planned(*place, stored.revision)).windows
-        found = standing(windows, given.now)
-        then = change_text(windows, standing(windows, found.until)) if found.until else ""
+        planned = await self.catalog.environments.planned(*place, stored.revision)
+        windows, calendars = planned.windows, planned.freezes.values()
+        found = standing(windows, given.now, calendars)
+        then = standing(windows, found.until, calendars) if found.until else None
         return WindowsLook(
-            open=found.open, until=found.until, change=change_text(windows, found), then=then
+            open=found.open,
+            until=found.until,
+            change=change_text(windows, found),
+            then=change_text(windows, then) if then else "",
         )
 
     @activity.defn
@@ -375,7 +379,7 @@ def _opened(
         unreachable_allowed=plan.unreachable_allowed,
         on_failure=strategy.on_failure,
         approval=prepared.environment.approval and gated and not request.approved,
-        windows=bool(prepared.environment.windows) and gated,
+        windows=prepared.environment.timed and gated,
         alarms=bool(prepared.environment.alarms),
         override=request.override.strip(),
         one_location=one_location,

@@ -104,7 +104,7 @@ class PromotionActivities:
         mine = await self.catalog.promotions.get(given.promotion)
         applied = await self.catalog.environments.get(mine.application, given.environment)
         windows = applied.environment.windows
-        found = standing(windows, given.now)
+        found = standing(windows, given.now, applied.environment.freezes.values())
         if not found.open:
             why = f"outside the windows of {given.environment}; {change_text(windows, found)}"
             return GateAnswer(open=False, until=found.until, why=why)

@@ -146,10 +146,13 @@ class Footing:
     """The host key that was accepted though nobody had trusted one."""
 
     def details(self) -> dict[str, Any]:
-        """As it travels in heartbeats."""
+        """As it travels in heartbeats.
+
+        The server hears of it late: whoever reads it has to take the host for drained.
+        """
         return {
             "step": self.step,
-            "drained": self.drained,
+            "drained": True,
             "attached": list(self.attached),
             "host_key": self.host_key,
         }

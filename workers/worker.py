@@ -13,7 +13,7 @@ from typing import Any, Literal
 from temporalio.client import Client
 from temporalio.worker import PollerBehaviorAutoscaling, Worker
 
-from apollo import names
+from apollo import __version__, names
 from apollo.activities.alarms import AlarmActivities
 from apollo.activities.deployments import DeploymentActivities
 from apollo.activities.host_keys import KeyActivities, ScanActivities
@@ -54,6 +54,8 @@ from apollo.workflows.staging import StageAhead
 
 Role = Literal["control", "hosts", "all"]
 WORKFLOWS = (Deployment, Batch, Promotion, Notification, Look, Logs, ScanKeys, StageAhead)
+BUILD = f"apollo-{__version__}"
+"""The SDK would hash the code of all loaded modules at each start, for seconds, to make one up."""
 
 
 async def run_worker(settings: Settings, role: Role = "all", locations: Sequence[str] = ()) -> None:
@@ -140,7 +142,8 @@ def control_worker(
         workflows=workflows,
         activities=activities_of(*offered),
         identity=_identity("control"),
-        max_concurrent_workflow_tasks=20,
+        build_id=BUILD,
+        max_concurrent_workflow_tasks=4,
         sticky_queue_schedule_to_start_timeout=timedelta(seconds=settings.takeover),
         graceful_shutdown_timeout=timedelta(seconds=settings.grace),
     )
@@ -153,6 +156,7 @@ def hosts_worker(client: Client, settings: Settings, queue: str, *offered: objec
         task_queue=queue,
         activities=activities_of(*offered),
         identity=_identity(queue),
+        build_id=BUILD,
         max_concurrent_activities=settings.slots,
         activity_task_poller_behavior=PollerBehaviorAutoscaling(maximum=20),
         graceful_shutdown_timeout=timedelta(seconds=settings.grace),

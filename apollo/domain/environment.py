@@ -117,6 +117,8 @@ class EnvironmentSpec(FileModel):
     alarms: tuple[Alarm, ...] = ()
     approval: Literal["required"] | None = None
     windows: tuple[WindowText, ...] = ()
+    freezes: tuple[str, ...] = ()
+    """Files of calendars (`.ics`), in whose events no host begins a turn."""
     notify: tuple[Webhook, ...] = ()
 
 
@@ -144,9 +146,16 @@ class Environment(FileModel):
     approval: bool = False
     windows: tuple[WindowText, ...] = ()
     """When hosts may begin turns; none: at any time."""
+    freezes: dict[str, str] = {}
+    """Path of a calendar → its text; in its events no host begins a turn."""
     notify: tuple[Webhook, ...] = ()
 
     @property
     def label(self) -> str:
         """`shop/prod`."""
         return f"{self.application}/{self.name}"
+
+    @property
+    def timed(self) -> bool:
+        """Whether there are times at which hosts may not begin turns."""
+        return bool(self.windows or self.freezes)

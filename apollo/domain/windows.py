@@ -2,14 +2,17 @@
 
 import difflib
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
+from heapq import merge
 from itertools import groupby
 from typing import Annotated, Any
 from zoneinfo import ZoneInfo, available_timezones
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, PlainSerializer, WithJsonSchema
+
+from apollo.domain.freezes import Freeze, freezes
 
 DAYS = ("MON", "TUE", "WED", "THU", "FRI", "SAT", "SUN")
 FORM = "DAYS HH:MM-HH:MM ZONE"
@@ -85,35 +88,46 @@ class Standing:
     open: bool
     until: datetime | None = None
     """None: it never changes, as far as can be foreseen (AHEAD)."""
+    freeze: str = ""
+    """The freeze that closes what would be open otherwise."""
+    zone: str = "UTC"
+    """That of a freeze which begins or ends at the change."""
 
 
-def standing(windows: Sequence[Window], moment: datetime) -> Standing:
-    """How windows stand at the aware moment: open when any of them is, or when there are none.
+def standing(
+    windows: Sequence[Window], moment: datetime, calendars: Iterable[str] = ()
+) -> Standing:
+    """How windows stand at the aware moment.
+
+    They are open when any of them is, or when there are none, unless a freeze of the calendars
+    (their texts) goes on.
 
     Raises:
-        ValueError: The moment has no time zone.
+        ValueError: The moment has no time zone, or a calendar is none.
     """
     if moment.tzinfo is None:
         raise ValueError("expected a moment with a time zone")
-    if not windows:
-        return Standing(open=True)
     moment = moment.astimezone(UTC).replace(microsecond=0)
-    now = _any_open(windows, moment)
-    for candidate in _candidates(windows, moment):
-        if _any_open(windows, candidate) != now:
-            return Standing(now, candidate)
-    return Standing(now)
+    frozen = freezes(calendars, moment, moment + AHEAD)
+    now = _open(windows, frozen, moment)
+    name = _freeze(frozen, moment).name if _any_open(windows, moment) and not now else ""
+    for candidate in _candidates(windows, frozen, moment):
+        if _open(windows, frozen, candidate) != now:
+            edges = (each.zone for each in frozen if candidate in (each.begin, each.end))
+            return Standing(now, candidate, name, next(edges, "UTC"))
+    return Standing(now, freeze=name)
 
 
 def change_text(windows: Sequence[Window], found: Standing) -> str:
     """`opens 2026-11-24 09:00 Europe/Amsterdam`: the next change, by the clock of its window."""
     verb = "closes" if found.open else "opens"
+    because = f" (frozen: {found.freeze})" if found.freeze else ""
     if found.until is None:
-        return f"never {verb}"
+        return f"never {verb}{because}"
     side = found.until - _SECOND if found.open else found.until
-    zone = next(window.zone for window in windows if window.contains(side))
+    zone = next((window.zone for window in windows if window.contains(side)), found.zone)
     local = found.until.astimezone(ZoneInfo(zone))
-    return f"{verb} {local:%Y-%m-%d %H:%M} {zone}"
+    return f"{verb} {local:%Y-%m-%d %H:%M} {zone}{because}"
 
 
 def parse_window(text: str) -> Window:
@@ -152,12 +166,32 @@ WindowText = Annotated[
 """A window that is written, and stored, as its text."""
 
 
+def _open(windows: Sequence[Window], frozen: Sequence[Freeze], moment: datetime) -> bool:
+    return _any_open(windows, moment) and not any(_covers(each, moment) for each in frozen)
+
+
 def _any_open(windows: Sequence[Window], moment: datetime) -> bool:
-    return any(window.contains(moment) for window in windows)
+    return not windows or any(window.contains(moment) for window in windows)
 
 
-def _candidates(windows: Sequence[Window], moment: datetime) -> Iterator[datetime]:
-    """The moments after this one at which a window may open or close, in order."""
+def _covers(freeze: Freeze, moment: datetime) -> bool:
+    return freeze.begin <= moment < freeze.end
+
+
+def _freeze(frozen: Sequence[Freeze], moment: datetime) -> Freeze:
+    """The one that goes on longest of those that go on."""
+    return max((each for each in frozen if _covers(each, moment)), key=lambda each: each.end)
+
+
+def _candidates(
+    windows: Sequence[Window], frozen: Sequence[Freeze], moment: datetime
+) -> Iterator[datetime]:
+    """The moments after this one at which a window or a freeze may begin or end, in order."""
+    edges = sorted(edge for each in frozen for edge in (each.begin, each.end) if edge > moment)
+    return merge(_changes(windows, moment) if windows else (), edges)
+
+
+def _changes(windows: Sequence[Window], moment: datetime) -> Iterator[datetime]:
     first = moment
     while first < moment + AHEAD:
         last = first + _DAY

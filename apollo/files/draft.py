@@ -25,6 +25,8 @@ class EnvironmentDraft:
     """The hosts that `select` picks; None: they are not known."""
     texts: dict[str, dict[str, Document]] = field(default_factory=dict)
     """Path in the release → `from`, as it is for some hosts → the template."""
+    calendars: dict[str, str] = field(default_factory=dict)
+    """Path → the text of a calendar of freezes."""
 
 
 @dataclass

@@ -45,6 +45,7 @@ def resolve(project: Project, name: str) -> Environment:
         alarms=spec.alarms,
         approval=spec.approval == "required",
         windows=spec.windows,
+        freezes={path: project.calendars[name][path] for path in spec.freezes},
         notify=spec.notify,
     )
 

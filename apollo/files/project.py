@@ -16,6 +16,7 @@ from apollo.files.checks import check_project, mask_secrets
 from apollo.files.configuration import Texts, read_templates
 from apollo.files.draft import Draft, EnvironmentDraft
 from apollo.files.fleets import check_fleets, read_fleet
+from apollo.files.freezes import read_freezes
 from apollo.files.hooks import mask_webhooks
 from apollo.files.inventory import InventoryFile
 from apollo.files.mistakes import FileWarning, InvalidFiles, Mistake
@@ -66,6 +67,8 @@ class Project:
     """By the path that `fleet.inventory` has."""
     texts: dict[str, Texts]
     """Environment → path in the release → the template's text."""
+    calendars: dict[str, dict[str, str]]
+    """Environment → path → the text of a calendar of freezes."""
     warnings: tuple[FileWarning, ...] = ()
 
     @property
@@ -97,6 +100,7 @@ def load_project(where: FilePath | str) -> Project:
         mask_tokens(environment.part)
         read_fleet(draft, environment)
         read_templates(draft, environment)
+        read_freezes(draft, environment)
     if readable:
         check_project(draft)
         check_templates(draft)
@@ -193,6 +197,7 @@ def _build(draft: Draft, readable: bool) -> Project:
             }
             for name, each in draft.environments.items()
         },
+        calendars={name: each.calendars for name, each in draft.environments.items()},
         warnings=tuple(draft.warnings),
     )
 

@@ -8,7 +8,6 @@ from apollo.files.positions import Path
 _ENVIRONMENT = ("environments", "*")
 
 NOT_YET: tuple[Path, ...] = (
-    *((*_ENVIRONMENT, key) for key in ("freezes",)),
     *((*_ENVIRONMENT, "fleet", kind) for kind in ("ansible", "script", "url")),
     *((*_ENVIRONMENT, "fleet", "inventory", kind) for kind in ("ansible", "script", "url")),
 )

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
 from apollo.proof.facts import Facts, first_begin, last_end, seconds
-from apollo.proof.hours import is_open
+from apollo.proof.hours import Hours
 from apollo.proof.turns import CLOCKS
 from apollo.proof.verdict import Breach, Judgement, judge
 
@@ -36,21 +36,21 @@ def _held(facts: Facts) -> Iterator[tuple[Breach, bool]]:
     if not (begin and end) or begin - end <= PROMPT:
         return
     what = f"the rollback began {seconds(begin - end)} after the last turn forward"
-    windows = [str(text) for text in facts.spec.get("windows", ())]
+    hours = Hours.of(facts.spec)
     approved = [word for word in facts.said("approve") if end + CLOCKS < word.at < begin]
     if approved:
         yield Breach(f"{what}, when it was approved", at=begin), True
-    elif windows and _opened_for_it(windows, end, begin):
+    elif hours and _opened_for_it(hours, end, begin):
         yield Breach(f"{what}, when the windows had opened", at=begin), True
     elif not any(end < word.at for word in facts.said("rollback")):
         yield Breach(f"{what}; what it waited for is not kept", at=begin), False
 
 
-def _opened_for_it(windows: list[str], end: datetime, begin: datetime) -> bool:
+def _opened_for_it(hours: Hours, end: datetime, begin: datetime) -> bool:
     """They were closed until right before the way back began."""
     before = begin.astimezone(UTC) - PROMPT
-    closed = not is_open(windows, max(before, end.astimezone(UTC)))
-    return closed and is_open(windows, begin.astimezone(UTC))
+    closed = not hours.allow(max(before, end.astimezone(UTC)))
+    return closed and hours.allow(begin.astimezone(UTC))
 
 
 def _overridden(facts: Facts) -> Iterator[Breach]:

@@ -35,8 +35,8 @@ class Machine:
 
 _ONE_WAVE = {"waves": [{"share": "100%"}], "on_failure": "halt"}
 _OTHERWISE: Mapping[str, Mapping[str, Any]] = {
-    "sync": {"approval": False, "windows": ()},
-    "rollback": {"approval": False, "windows": (), "alarms": ()},
+    "sync": {"approval": False, "windows": (), "freezes": {}},
+    "rollback": {"approval": False, "windows": (), "freezes": {}, "alarms": ()},
 }
 _STRATEGY: Mapping[str, Mapping[str, Any]] = {
     "sync": _ONE_WAVE,

@@ -1,10 +1,54 @@
-"""Windows, read a second time: whether the clock on a wall somewhere shows an hour of them."""
+"""Windows and freezes, read a second time: whether hosts might begin turns at a moment."""
 
-from collections.abc import Iterable
-from datetime import datetime
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, time, timedelta
+from typing import Any
 from zoneinfo import ZoneInfo
 
 _DAYS = ("MON", "TUE", "WED", "THU", "FRI", "SAT", "SUN")
+_DAY = timedelta(days=1)
+
+
+@dataclass(frozen=True)
+class Hours:
+    """What an environment says of times, as it was applied."""
+
+    windows: tuple[str, ...]
+    calendars: tuple[str, ...]
+
+    @classmethod
+    def of(cls, spec: Mapping[str, Any]) -> "Hours":
+        """Those of an environment."""
+        return cls(tuple(spec.get("windows", ())), tuple(spec.get("freezes", {}).values()))
+
+    def __bool__(self) -> bool:
+        return bool(self.windows or self.calendars)
+
+    def allow(self, moment: datetime) -> bool:
+        """Whether hosts might begin turns at an aware moment."""
+        inside = not self.windows or is_open(self.windows, moment)
+        return inside and not any(is_frozen(text, moment) for text in self.calendars)
+
+
+def is_frozen(calendar: str, moment: datetime) -> bool:
+    """Whether an event of a calendar goes on at an aware moment; days are those of its zone."""
+    import icalendar  # for those alone who have freezes
+    import recurring_ical_events
+
+    read = icalendar.Calendar.from_ical(calendar)
+    zone = ZoneInfo(str(read.get("X-WR-TIMEZONE", "UTC")))
+
+    def aware(value: date) -> datetime:
+        full = value if isinstance(value, datetime) else datetime.combine(value, time())
+        return full if full.tzinfo else full.replace(tzinfo=zone)
+
+    moment = moment.astimezone(UTC)
+    return any(
+        aware(event.start) <= moment < aware(event.end)
+        for event in recurring_ical_events.of(read).between(moment - _DAY, moment + _DAY)
+        if event.get("STATUS") != "CANCELLED"
+    )
 
 
 def is_open(windows: Iterable[str], moment: datetime) -> bool:

@@ -8,7 +8,7 @@ from typing import Any
 
 from apollo.proof import sums
 from apollo.proof.facts import Facts, Word, first_begin, last_end, seconds
-from apollo.proof.hours import is_open
+from apollo.proof.hours import Hours
 from apollo.proof.moments import REACH
 from apollo.proof.turns import CLOCKS, Turn
 from apollo.proof.verdict import Breach, Judgement, judge
@@ -171,16 +171,18 @@ def _late(gate: str, word: Word, begin: datetime) -> Iterator[tuple[Breach, bool
 
 
 def _windows(facts: Facts) -> Iterator[Breach]:
-    windows = [str(text) for text in facts.spec.get("windows", ())]
-    if not windows or facts.overridden:
+    hours = Hours.of(facts.spec)
+    if not hours or facts.overridden:
         return
     for turn in facts.forward:
-        if turn.had and turn.began and not _open_around(windows, turn.began):
-            what = f"began its turn outside the windows ({'; '.join(windows)})"
-            yield Breach(what, turn.host, turn.began)
+        if turn.had and turn.began and not _open_around(hours, turn.began):
+            outside = f"outside the windows ({'; '.join(hours.windows)})" if hours.windows else ""
+            frozen = "in a freeze" if hours.calendars else ""
+            where = " or ".join(filter(None, (outside, frozen)))
+            yield Breach(f"began its turn {where}", turn.host, turn.began)
 
 
-def _open_around(windows: list[str], at: datetime) -> bool:
+def _open_around(hours: Hours, at: datetime) -> bool:
     """A closing window takes a moment to reach turns that are about to begin."""
     at = at.astimezone(UTC)
-    return any(is_open(windows, each) for each in (at, at - REACH, at + CLOCKS))
+    return any(hours.allow(each) for each in (at, at - REACH, at + CLOCKS))

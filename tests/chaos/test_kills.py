@@ -13,6 +13,7 @@ import pytest
 
 from apollo.client import DeploymentHandle
 from apollo.domain.capacity import Allowance
+from apollo.domain.setup import Once
 from apollo.domain.status import DeploymentState
 from apollo.local.judge import HookRun, read_hook_log, repeated_hooks
 from apollo.testing.artifact import write_artifact
@@ -89,6 +90,55 @@ async def test_without_its_journal_a_hook_runs_twice(tmp_path: Path) -> None:
 
     repeated = repeated_hooks(read_hook_log(world.hook_log))
     assert ("shop/prod#1", "fra1-01", "1", "start", "1.0.0") in repeated
+
+
+async def migrating_release(world: World) -> DeploymentHandle:
+    """A deployment whose worker is killed while its `once.before` runs, which waits at a gate."""
+    dist = write_artifact(world.folder / "dist-1.0.0", "1.0.0")
+    ran, gate = world.folder / "migrated", world.folder / "gate-once"
+    (dist / "bin" / "migrate").write_text(
+        f"#!/bin/sh\necho ran >>{ran}\nuntil [ -e {gate} ]; do sleep 0.1; done\n"
+    )
+    once = Once.model_validate({"before": "sh bin/migrate"})
+    setup = world.project.setup.model_copy(update={"once": once})
+    await world.apollo.create_release("shop", "1.0.0", setup, dist)
+    world.start_worker()
+    deployment = await world.apollo.deploy("shop", "prod", "1.0.0")
+    await until_migrated(world, 1)
+    world.kill_worker()
+    return deployment
+
+
+async def until_migrated(world: World, times: int) -> None:
+    """Wait until `once.before` has begun so often."""
+    ran = world.folder / "migrated"
+
+    async def begun() -> bool:
+        return ran.exists() and ran.read_text() == "ran\n" * times
+
+    await eventually(begun, rounds=1200)
+
+
+async def test_a_killed_workers_once_hook_is_attached_to(tmp_path: Path) -> None:
+    async with World(tmp_path, {"fra1": 1}, takeover=TAKEOVER) as world:
+        deployment = await migrating_release(world)
+        world.start_worker()
+        await until_attached(world)
+        (world.folder / "gate-once").touch()
+        result = await deployment.result()
+
+    assert result.state is DeploymentState.SUCCEEDED
+    assert (tmp_path / "migrated").read_text() == "ran\n"
+
+
+async def test_without_its_journal_a_once_hook_runs_twice(tmp_path: Path) -> None:
+    async with World(tmp_path, {"fra1": 1}, takeover=TAKEOVER) as world:
+        deployment = await migrating_release(world)
+        shutil.rmtree(Path(world.fleet.host("fra1-01").folder) / "shop" / ".apollo")
+        world.start_worker()
+        await until_migrated(world, 2)
+        (world.folder / "gate-once").touch()
+        await deployment.result()
 
 
 FLEET = {"fra1": 12, "ams1": 10, "lhr1": 8}

@@ -1,6 +1,6 @@
 """Windows whose clocks run sixty times as fast, for what cannot skip time: a batch under way."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from unittest.mock import patch
@@ -29,9 +29,11 @@ class _Clock:
 
     began: datetime | None = None
 
-    def standing(self, windows: Sequence[Window], moment: datetime) -> Standing:
+    def standing(
+        self, windows: Sequence[Window], moment: datetime, calendars: Iterable[str]
+    ) -> Standing:
         self.began = self.began or moment
-        found = standing(windows, self._shown(moment))
+        found = standing(windows, self._shown(moment), calendars)
         until = found.until and self.began + (found.until - NOON) / SPEED
         return Standing(found.open, until)
 

@@ -130,7 +130,7 @@ environments:
       max_unavailable: many
       on_failure: rolback
       waves: [10%, 5%, 100%]
-    freezes: []
+    freezes: [freezes/none.ics]
     approval: required
 pipeline: [dev, prd]
 """,

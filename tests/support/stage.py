@@ -453,6 +453,7 @@ class Stage:
         labels: Callable[[int], dict[str, str]] = lambda _: {},
         approval: bool = False,
         windows: Sequence[str] = (),
+        freezes: Mapping[str, str] | None = None,
         application: str = "",
         pipeline: Sequence[PipelineStage | str] = ("prod",),
         environments: Mapping[str, Mapping[str, Any]] | None = None,
@@ -483,6 +484,7 @@ class Stage:
             strategy=Strategy.model_validate({"waves": ["100%"], "max_unavailable": 1, **strategy}),
             approval=approval,
             windows=tuple(map(parse_window, windows)),
+            freezes=dict(freezes or {}),
             notify=tuple(notify),
             alarms=tuple(
                 Alarm(name=f"{application} {each}", command=CommandAlarm(run="played"))

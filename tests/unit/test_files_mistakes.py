@@ -161,12 +161,12 @@ PLANTED = [
         "[10%, 50%, 100%]",
     ),
     Planted(
-        "apollo.yaml:25:5",
-        "environments.prod.freezes",
-        "no freezes",
-        "freezes",
-        "This version of Apollo does not have freezes yet: take it out.",
-        "    freezes: []\n",
+        "apollo.yaml:25:15",
+        "environments.prod.freezes[0]",
+        "a file",
+        "no file freezes/none.ics",
+        "Check the path: it is relative to the folder of apollo.yaml.",
+        "    freezes: [freezes/none.ics]\n",
         "",
     ),
     Planted(

@@ -115,7 +115,6 @@ def test_a_broken_file_does_not_hide_the_mistakes_of_the_others(tmp_path: Path) 
 
 
 NOT_YET = [
-    ("dev", "freezes: []", "freezes", "freezes"),
     ("fleet", "{inventory: {ansible: x}}", "fleet.inventory", "inventory ansible"),
     ("fleet", "{inventory: {script: x}}", "fleet.inventory", "inventory script"),
     ("fleet", "{inventory: {url: x}}", "fleet.inventory", "inventory url"),
@@ -147,13 +146,13 @@ def test_what_is_not_there_yet_is_told_apart_from_unknown_keys(
 
 def test_environments_in_files_of_their_own(tmp_path: Path) -> None:
     files = {
-        "environments/prod.yaml": "x-a: 1\nfleet: {hosts: {a: 10.0.0.1}}\nfreezes: []\nrot: x\n"
+        "environments/prod.yaml": "x-a: 1\nfleet: {hosts: {a: 10.0.0.1}}\nfreezes: x\nrot: x\n"
     }
 
     freezes, unknown = mistakes(tmp_path, SMALL, files)
 
-    assert freezes.where == "environments/prod.yaml:3:1"
-    assert freezes.hint == "This version of Apollo does not have freezes yet: take it out."
+    assert freezes.where == "environments/prod.yaml:3:10"
+    assert freezes.expected == "a list"
     assert (unknown.path, unknown.hint[:18]) == ("rot", "Did you mean root?")
 
 

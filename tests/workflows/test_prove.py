@@ -369,6 +369,15 @@ async def test_turns_begin_within_windows(six: Rows) -> None:
     assert f"h1: began its turn outside the windows ({other})" in found
 
 
+async def test_turns_begin_outside_freezes(six: Rows) -> None:
+    event = "UID:1\nSUMMARY:x\nDTSTART;VALUE=DATE:{}\nRRULE:FREQ=DAILY"
+    calendar = f"BEGIN:VCALENDAR\nBEGIN:VEVENT\n{event}\nEND:VEVENT\nEND:VCALENDAR\n"
+    await six.applied(freezes={"x.ics": calendar.format("20990101")})
+    assert await six.broken() == {}
+    await six.applied(freezes={"x.ics": calendar.format("20200101")})
+    assert "h1: began its turn in a freeze" in (await six.broken())[4]
+
+
 # 5. Budgets
 
 

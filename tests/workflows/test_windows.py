@@ -79,6 +79,42 @@ async def test_a_deployment_awaits_its_window_before_it_asks_for_the_lease(
     await nothing_is_wrong(running)
 
 
+async def test_a_freeze_holds_a_deployment_until_it_is_over(skipping: Stage) -> None:
+    ends = full_hour(3)
+    calendar = a_freeze("Black Friday", ends - timedelta(days=1), ends)
+    play = await skipping.play(freezes={"freezes/sales.ics": calendar})
+    running = await play.start()
+    stored = await running.until("awaiting")
+    opens = f"opens {ends:%Y-%m-%d %H:%M} UTC (frozen: Black Friday)"
+    assert stored.detail == f"outside its windows; {opens}"
+
+    await running.skip(2 * HOUR)
+    assert play.script.turns == []
+    await running.skip_to(ends + timedelta(seconds=1))
+    result = await running.result()
+    assert (result.state, result.outcomes) == ("succeeded", {"updated": 4})
+    await nothing_is_wrong(running)
+
+
+@pytest.mark.parametrize("override", ["", "the site is down"])
+async def test_an_override_does_not_keep_to_a_freeze(stage: Stage, override: str) -> None:
+    now = datetime.now(UTC)
+    calendar = a_freeze("all", now - timedelta(days=1), now + timedelta(days=1))
+    play = await stage.play(freezes={"all.ics": calendar})
+    running = await play.start(override=override)
+    if not override:
+        await running.until("awaiting")
+        await running.said.abort()
+    assert (await running.result()).state == ("succeeded" if override else "aborted")
+
+
+def a_freeze(name: str, begin: datetime, end: datetime) -> str:
+    """A calendar with one event."""
+    form = "%Y%m%dT%H%M%SZ"
+    event = f"UID:1\nSUMMARY:{name}\nDTSTART:{begin:{form}}\nDTEND:{end:{form}}"
+    return f"BEGIN:VCALENDAR\nBEGIN:VEVENT\n{event}\nEND:VEVENT\nEND:VCALENDAR\n"
+
+
 async def test_without_windows_nothing_is_held_and_nobody_looks(stage: Stage) -> None:
     """The control."""
     play = await stage.play()

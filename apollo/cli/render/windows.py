@@ -12,17 +12,18 @@ from apollo.files.mistakes import one_line
 
 def windows_text(environment: Environment) -> str:
     """`closed; opens 2026-11-24 09:00 Europe/Amsterdam`; nothing without windows."""
-    if not environment.windows:
+    if not environment.timed:
         return ""
-    found = standing(environment.windows, datetime.now(UTC))
+    found = standing(environment.windows, datetime.now(UTC), environment.freezes.values())
     return f"{'open' if found.open else 'closed'}; {change_text(environment.windows, found)}"
 
 
 def windows_json(environment: Environment) -> dict[str, Any]:
     """The windows, whether one is open, and when that changes."""
-    found = standing(environment.windows, datetime.now(UTC))
+    found = standing(environment.windows, datetime.now(UTC), environment.freezes.values())
     return {
         "windows": [str(each) for each in environment.windows],
+        "freezes": list(environment.freezes),
         "open": found.open,
         "until": found.until.isoformat() if found.until else None,
     }
