@@ -30,6 +30,8 @@ from apollo.domain.rollout import (
     HostTurn,
     LeaseAnswer,
     LeaseInput,
+    Looked,
+    LookInput,
     Opened,
     OpenInput,
     Recorded,
@@ -164,6 +166,20 @@ class DeploymentActivities:
             restart=stored.kind == "restart",
             pull=Opened.model_validate(stored.plan).hosts > self.pull_above,
             stop=stored.request.get("stop", "running"),
+        )
+
+    @activity.defn
+    @explained
+    async def look_again(self, given: LookInput) -> Looked:
+        """Which hosts of a batch are disabled now, and how many others of the fleet are out."""
+        stored = await self.catalog.deployments.by_uuid(given.deployment)
+        place = stored.application, stored.environment
+        environment = await self.catalog.environments.planned(*place, stored.revision)
+        states = await self.catalog.hosts.states(*place, given.hosts)
+        elsewhere = await self._gone(stored) | await self.catalog.hosts.in_service(*place)
+        return Looked(
+            disabled=tuple(h for h, s in states.items() if s.serving is Serving.DISABLED),
+            out=_out(environment, elsewhere | set(given.hosts)),
         )
 
     async def _skip(

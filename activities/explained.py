@@ -18,6 +18,7 @@ def explained(method: Method) -> Method:
     """Tell Temporal of an error by its name and next step; only what may mend itself is retried.
 
     What is refused is an answer, no fault of the worker: it leaves a line in the log, no traceback.
+    Causes stay behind: with their traces a failure exceeds what Temporal shows while it retries.
     What takes long gives signs of life, so that another worker soon takes over from a lost one.
     """
 
@@ -29,13 +30,14 @@ def explained(method: Method) -> Method:
         except ApolloError as error:
             text = f"{error.message}; {error.hint}" if error.hint else error.message
             if isinstance(error, Unavailable):
-                raise ApplicationError(text, type=error.code) from error
+                _LOG.warning("unavailable", error=error.code, found=error.message)
+                raise ApplicationError(text, type=error.code) from None
             _LOG.warning("refused", error=error.code, found=error.message)
             raise ApplicationError(
                 text,
                 type=error.code,
                 non_retryable=True,
                 category=ApplicationErrorCategory.BENIGN,
-            ) from error
+            ) from None
 
     return call  # type: ignore[return-value]

@@ -18,6 +18,8 @@ from apollo.ports import Footing, RunTurn
 
 EXPECTED = ApplicationErrorCategory.BENIGN
 """Hosts fail: that is recorded, and red in the history, but no reason for a worker's traceback."""
+HANDED_OVER = "HandedOver"
+AT_ONCE = timedelta(milliseconds=100)
 _LOG: structlog.stdlib.BoundLogger = structlog.get_logger("apollo.turns")
 
 
@@ -62,7 +64,11 @@ class HostActivities:
                 record = await _see_through(work, footing)
         except TurnError as error:
             log.warning("attempt failed", error=error.code, step=error.step, found=error.message)
-            raise failure_of(given, error, footing, info) from error
+            raise failure_of(given, error, footing, info) from None
+        if record is None:
+            log.info("turn handed over", step=footing.step)
+            activity.heartbeat(footing.details())
+            raise _handed_over()
         record = record.model_copy(update=_circumstances(footing, info))
         log.info("turn ended", outcome=str(record.outcome), error=record.error, step=record.step)
         if record.outcome.good or record.outcome is Outcome.ROLLED_BACK:
@@ -76,22 +82,45 @@ class HostActivities:
         )
 
 
-async def _see_through(work: asyncio.Future[TurnRecord], footing: Footing) -> TurnRecord:
+async def _see_through(work: asyncio.Future[TurnRecord], footing: Footing) -> TurnRecord | None:
     """Wait for the turn. One that has drained ends itself, even when nobody waits for it any more.
 
-    A worker that stops hands its turns over; the next attempt attaches.
+    None: the worker stops, and so the attempt. What runs on the host goes on there.
     """
-    while True:
-        try:
-            return await asyncio.shield(work)
-        except asyncio.CancelledError:
-            details = activity.cancellation_details()
-            stopping = activity.is_worker_shutdown() or (details and details.worker_shutdown)
-            if work.done() or stopping or not footing.drained:
-                work.cancel()
-                with contextlib.suppress(asyncio.CancelledError, TurnError):
-                    await work
-                raise
+    stopping = asyncio.ensure_future(activity.wait_for_worker_shutdown())
+    try:
+        while True:
+            try:
+                await asyncio.wait((work, stopping), return_when=asyncio.FIRST_COMPLETED)
+            except asyncio.CancelledError:
+                details = activity.cancellation_details()
+                stops = activity.is_worker_shutdown() or (details and details.worker_shutdown)
+                if work.done() or stops or not footing.drained:
+                    await _give_up(work)
+                    raise
+                continue
+            if not work.done():
+                await _give_up(work)
+            return None if work.cancelled() else work.result()
+    finally:
+        stopping.cancel()
+
+
+async def _give_up(work: asyncio.Future[TurnRecord]) -> None:
+    """End the attempt here; nothing that it has begun on the host ends."""
+    work.cancel()
+    with contextlib.suppress(asyncio.CancelledError, TurnError):
+        await work
+
+
+def _handed_over() -> ApplicationError:
+    """The next attempt begins at once, not when this one's signs of life are missed."""
+    return ApplicationError(
+        "this worker stops; the next one goes on",
+        type=HANDED_OVER,
+        next_retry_delay=AT_ONCE,
+        category=EXPECTED,
+    )
 
 
 def _inherited(details: Any, attempt: int) -> Footing:

@@ -1,11 +1,13 @@
 """What a deployment asks of the control worker about hooks that run once."""
 
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from temporalio import activity
 from temporalio.exceptions import ApplicationError
 
+from apollo import names
 from apollo.activities.deployments import check_lease, folder_of
 from apollo.activities.explained import explained
 from apollo.activities.host_keys import accepted_keys, keep_accepted, keys_of
@@ -34,6 +36,8 @@ class OnceActivities:
     """The control worker's part: which hosts may run the hook, and how that went."""
 
     catalog: "Catalog"
+    workers: Callable[[str], Awaitable[int]]
+    """How many workers poll a queue."""
 
     @activity.defn
     @explained
@@ -54,7 +58,8 @@ class OnceActivities:
         adopted = await self.catalog.adoptions.hosts(*place)
         owner = f"{await self.catalog.uuid()}/{stored.application}/{stored.environment}"
         step = OnceStep(step=step_of(load.when), hook=hook)
-        chosen = matching(environment.fleet, rows, hook.on)[:CANDIDATES]
+        matched = matching(environment.fleet, rows, hook.on)
+        chosen = (await self._with_workers_first(matched, environment))[:CANDIDATES]
         hosts = [host for name in chosen if (host := environment.fleet.host(name))]
         return OnceHosts(
             candidates=tuple(
@@ -74,6 +79,21 @@ class OnceActivities:
             if hosts
             else longest_once(setup, hook),
         )
+
+    async def _with_workers_first(
+        self, matched: Sequence[str], environment: Environment
+    ) -> list[str]:
+        """A location without a worker must not hold the others up; they keep their order."""
+        chosen = frozenset(matched)
+        queues = {
+            host.name: names.queue_of(host.location, environment.own_workers)
+            for host in environment.fleet.hosts
+            if host.name in chosen
+        }
+        if len(set(queues.values())) < 2:
+            return list(matched)
+        present = {queue: await self.workers(queue) > 0 for queue in set(queues.values())}
+        return sorted(matched, key=lambda host: not present[queues[host]])
 
     async def _rows(self, load: OnceLoad, stored: "StoredDeployment") -> "dict[str, HostRow]":
         """The hosts that may run it: before, all that can have a turn; after, those it reached."""

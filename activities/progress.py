@@ -20,7 +20,8 @@ class ProgressActivities:
 
     catalog: "Catalog"
     workers: Callable[[str], Awaitable[int]]
-    """How many workers poll a queue."""
+    """How many workers poll a queue, of this worker's build if it has one."""
+    build: str = ""
 
     @activity.defn
     @explained
@@ -36,6 +37,6 @@ class ProgressActivities:
         )
 
     async def _queue(self, location: str, own_workers: tuple[str, ...]) -> Queue:
-        own = location in own_workers
-        name = names.hosts_queue(location if own else None)
-        return Queue(location=location, name=name, workers=await self.workers(name), own=own)
+        name, own = names.queue_of(location, own_workers), location in own_workers
+        workers = await self.workers(name)
+        return Queue(location=location, name=name, workers=workers, own=own, build=self.build)

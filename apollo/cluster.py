@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from google.protobuf.duration_pb2 import Duration
-from temporalio.api.enums.v1 import IndexedValueType, TaskQueueType
+from temporalio.api.enums.v1 import IndexedValueType, TaskQueueType, WorkerVersioningMode
 from temporalio.api.operatorservice.v1 import (
     AddSearchAttributesRequest,
     ListSearchAttributesRequest,
 )
-from temporalio.api.taskqueue.v1 import TaskQueue
+from temporalio.api.taskqueue.v1 import PollerInfo, TaskQueue
 from temporalio.api.workflowservice.v1 import (
     DescribeNamespaceRequest,
     DescribeTaskQueueRequest,
@@ -58,6 +58,8 @@ class Poller:
 
     identity: str
     seen: datetime
+    build: str = ""
+    """What its `APOLLO_BUILD_ID` says."""
 
 
 async def set_up(
@@ -171,19 +173,29 @@ async def pollers(client: Client, queue: str) -> list[Poller]:
     except RPCError as error:
         raise _unavailable(client, error) from error
     found = (
-        Poller(each.identity, each.last_access_time.ToDatetime(UTC)) for each in answer.pollers
+        Poller(each.identity, each.last_access_time.ToDatetime(UTC), _build(each))
+        for each in answer.pollers
     )
     return sorted(found, key=lambda poller: poller.seen, reverse=True)
 
 
-async def present(client: Client, queue: str) -> int:
+async def present(client: Client, queue: str, build: str = "") -> int:
     """How many workers poll a queue now; who has left is in the server's list for minutes.
+
+    With `build` those of that build: only they are given what is pinned to it.
 
     Raises:
         Unavailable: The server does not say.
     """
     now = datetime.now(UTC)
-    return sum(now - each.seen < ABSENT for each in await pollers(client, queue))
+    here = (each for each in await pollers(client, queue) if now - each.seen < ABSENT)
+    return sum(build in ("", each.build) for each in here)
+
+
+def _build(poller: PollerInfo) -> str:
+    mode, told = WorkerVersioningMode.WORKER_VERSIONING_MODE_VERSIONED, poller.deployment_options
+    ours = told.worker_versioning_mode == mode and told.deployment_name == names.WORKERS
+    return told.build_id if ours else ""
 
 
 async def _connected(settings: Settings, namespace: str | None, deadline: float) -> Client:

@@ -14,7 +14,7 @@ ApolloError
 └── TurnError             a host's turn; has host and step
     ├── ConnectFailed, HostKeyUnknown, HostKeyChanged, AuthFailed, NoShell
     ├── HostBusy, Fenced, ForeignRoot, RootNotWritable, DiskFull, NothingRuns
-    ├── DigestMismatch, SecretUnavailable
+    ├── DigestMismatch, SecretUnavailable, StoreUnavailable
     ├── HookFailed, HookTimedOut, HookLost, JournalLost, NotHealthy
     └── BalancerUnavailable, BalancerFailed
 
@@ -185,6 +185,12 @@ class DigestMismatch(TurnError):
 
 class SecretUnavailable(TurnError):
     """A secret's reference is not allowed on this worker, or has no value."""
+
+    unreachable = True
+
+
+class StoreUnavailable(TurnError):
+    """This worker cannot get what the host is to run: not from the store, or nobody lends it."""
 
     unreachable = True
 

@@ -1,9 +1,13 @@
 """The names that Apollo uses in Temporal: queues, ids, handlers, search attributes."""
 
+from collections.abc import Collection
+
 from temporalio.common import SearchAttributeKey
 
 CONTROL_QUEUE = "apollo"
 HOSTS_QUEUE = "apollo-hosts"
+WORKERS = "apollo"
+"""What Temporal calls the worker deployment, of which each build is a version."""
 
 APPLICATION = SearchAttributeKey.for_keyword("ApolloApplication")
 ENVIRONMENT = SearchAttributeKey.for_keyword("ApolloEnvironment")
@@ -14,6 +18,8 @@ HOSTS = SearchAttributeKey.for_int("ApolloHosts")
 FAILURES = SearchAttributeKey.for_int("ApolloFailures")
 PROGRESS = "progress"
 """The signal by which a batch tells its deployment how far it is."""
+LOOK = "look"
+"""The signal that says: the catalog knows something new of your hosts."""
 
 SCHEDULES = "apollo/"
 """How the ids of Apollo's schedules begin."""
@@ -24,6 +30,11 @@ SEARCH_ATTRIBUTES = (APPLICATION, ENVIRONMENT, RELEASE, STATE, DEPLOYMENT, HOSTS
 def hosts_queue(location: str | None = None) -> str:
     """The queue of host workers: of a location's own, or of all others."""
     return f"{HOSTS_QUEUE}-{location}" if location else HOSTS_QUEUE
+
+
+def queue_of(location: str, own_workers: Collection[str]) -> str:
+    """The queue of a location's hosts; `own_workers` are those that have workers of their own."""
+    return hosts_queue(location if location in own_workers else None)
 
 
 def deployment_id(application: str, environment: str, request: str) -> str:
@@ -54,6 +65,11 @@ def scan_id(application: str, environment: str, request: str) -> str:
 def logs_id(application: str, environment: str, asked: str) -> str:
     """The workflow id of a look at what a host's hooks print."""
     return f"logs/{application}/{environment}/{asked}"
+
+
+def piece_id(sha256: str, start: int, asked: str) -> str:
+    """The workflow id of a piece of what the store holds."""
+    return f"piece/{sha256}/{start}/{asked}"
 
 
 def promotion_id(application: str, release: str) -> str:

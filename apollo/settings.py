@@ -21,6 +21,9 @@ def _command(entry: str) -> str:
     return entry
 
 
+LENT = "lent"
+
+
 class Settings(BaseSettings):
     """Lowest first: default, `APOLLO_*`, flag. Temporal's own are `TEMPORAL_*`."""
 
@@ -31,7 +34,12 @@ class Settings(BaseSettings):
     catalog: str = ""
     """SQLAlchemy URL of the catalog; by default SQLite in `home`."""
     store: str = ""
-    """Folder of artifacts and manifests, by default in `home`; or `s3://`, `gs://`, `az://`."""
+    """Folder of artifacts and manifests, by default in `home`; or `s3://`, `gs://`, `az://`.
+
+    `lent`: a host worker without access to it, to whom the control worker lends.
+    """
+    lent_mb: int = Field(default=4096, ge=1)
+    """Megabytes that such a worker keeps of what it was lent."""
     store_public_url: str = Field(default="", pattern=r"^(https?://[^\s\"\\]+)?$", repr=False)
     """Under which a web server publishes the store's folder, for hosts that pull."""
     pull_above: int = Field(default=200, ge=0)
@@ -60,6 +68,8 @@ class Settings(BaseSettings):
     """How many turns one worker carries at once."""
     takeover: float = Field(default=10.0, ge=2, le=300)
     """Seconds without a sign of life after which another worker takes a turn over."""
+    build_id: str = Field(default="", pattern=r"^([A-Za-z0-9][A-Za-z0-9._+-]{0,127})?$")
+    """Which build of Apollo this worker is: deployments end on the build on which they began."""
     grace: float = Field(default=10.0, ge=0)
     """Seconds in which a stopping worker hands its turns over."""
 

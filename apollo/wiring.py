@@ -12,19 +12,19 @@ from temporalio.common import HeaderCodecBehavior
 from temporalio.envconfig import ClientConfig
 
 from apollo.artifacts.objects import SCHEMES, BucketStore
-from apollo.artifacts.store import FolderStore, Store
+from apollo.artifacts.store import FolderStore, Readable, Store
 from apollo.catalog.catalog import Catalog
 from apollo.codec import data_converter
 from apollo.domain.manifest import Manifest
 from apollo.errors import Unavailable
-from apollo.settings import Settings
+from apollo.settings import LENT, Settings
 
 
 @dataclass(frozen=True)
 class StoredManifests:
     """Manifests and artifacts from the store."""
 
-    store: Store
+    store: Readable
     public_url: str = field(default="", repr=False)
     """Under which a web server publishes the store's folder."""
 
@@ -47,8 +47,13 @@ def open_store(settings: Settings) -> Store:
     """The store of artifacts and manifests.
 
     Raises:
-        Unavailable: It is a bucket, and what reads buckets is not installed.
+        Unavailable: It is a bucket, and what reads buckets is not installed; or it is only lent.
     """
+    if settings.store == LENT:
+        raise Unavailable(
+            "APOLLO_STORE=lent is for workers of hosts alone",
+            hint="apollo worker --role hosts, or name the store in APOLLO_STORE",
+        )
     if settings.store.startswith(SCHEMES):
         return BucketStore(settings.store, settings.home / "store-cache")
     return FolderStore(settings.store_folder)
@@ -56,9 +61,12 @@ def open_store(settings: Settings) -> Store:
 
 @asynccontextmanager
 async def open_catalog(settings: Settings) -> AsyncIterator[Catalog]:
-    """The catalog, with its tables made or upgraded."""
+    """The catalog, with its tables made or upgraded.
+
+    A worker that has a build ends what has begun on it, also after a newer one has come.
+    """
     async with Catalog.open(settings.catalog_url) as catalog:
-        await catalog.migrate()
+        await catalog.migrate(newer=bool(settings.build_id))
         yield catalog
 
 

@@ -8,16 +8,18 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import timedelta
 from functools import partial
-from typing import Any, Literal
+from typing import Any, Literal, TypedDict
 
 from temporalio.client import Client
-from temporalio.worker import PollerBehaviorAutoscaling, Worker
+from temporalio.common import VersioningBehavior, WorkerDeploymentVersion
+from temporalio.worker import PollerBehaviorAutoscaling, Worker, WorkerDeploymentConfig
 
 from apollo import __version__, names
 from apollo.activities.alarms import AlarmActivities
 from apollo.activities.deployments import DeploymentActivities
 from apollo.activities.host_keys import KeyActivities, ScanActivities
 from apollo.activities.hosts import HostActivities
+from apollo.activities.lending import LendingActivities
 from apollo.activities.logs import LogActivities, PrintedActivities
 from apollo.activities.notifications import NotificationActivities
 from apollo.activities.once import OnceActivities
@@ -27,6 +29,7 @@ from apollo.activities.staging import StagingActivities
 from apollo.activities.steering import SteeringActivities
 from apollo.activities.sync import LookActivities, SyncActivities
 from apollo.alarms import AlarmReader
+from apollo.artifacts.store import Readable
 from apollo.balancers import Lines, build_balancer
 from apollo.cluster import ensure_search_attributes, present, usable
 from apollo.errors import Unavailable
@@ -36,6 +39,7 @@ from apollo.hosts.scan import scan
 from apollo.hosts.secrets import ReferenceSecrets
 from apollo.hosts.session import SshHosts
 from apollo.hosts.turn import TurnRunner
+from apollo.lent import borrowed, borrows
 from apollo.links import temporal_link
 from apollo.ports import Hosts
 from apollo.pulse import beating
@@ -47,15 +51,28 @@ from apollo.workflows.batch import Batch
 from apollo.workflows.deployment import Deployment
 from apollo.workflows.logs import Logs
 from apollo.workflows.look import Look
+from apollo.workflows.moving import MovingPromotion
 from apollo.workflows.notification import Notification
+from apollo.workflows.piece import Piece
 from apollo.workflows.promotion import Promotion
 from apollo.workflows.scan import ScanKeys
 from apollo.workflows.staging import StageAhead
 
 Role = Literal["control", "hosts", "all"]
-WORKFLOWS = (Deployment, Batch, Promotion, Notification, Look, Logs, ScanKeys, StageAhead)
+WORKFLOWS = (
+    *(Deployment, Batch, StageAhead, Promotion, Notification),
+    *(Look, Logs, ScanKeys, Piece),
+)
+
 BUILD = f"apollo-{__version__}"
 """The SDK would hash the code of all loaded modules at each start, for seconds, to make one up."""
+MOVING: dict[type, type] = {Promotion: MovingPromotion}
+"""What takes the place of workflows, where workers have builds, to move on to the newest."""
+
+
+class _Version(TypedDict, total=False):
+    build_id: str
+    deployment_config: WorkerDeploymentConfig
 
 
 async def run_worker(settings: Settings, role: Role = "all", locations: Sequence[str] = ()) -> None:
@@ -83,34 +100,12 @@ async def running(
 ) -> AsyncIterator[None]:
     """The workers of one process while the context is open; `hosts` are reached by SSH."""
     async with AsyncExitStack() as stack:
+        workers: list[Worker] = []
         if role in ("control", "all"):
-            catalog = await stack.enter_async_context(open_catalog(settings))
-            if not await usable(client):  # some servers let nobody list or make them
-                await ensure_search_attributes(client)
-            takeover = timedelta(seconds=settings.takeover)
-            store = open_store(settings)
-            control = DeploymentActivities(catalog, store, client, takeover, settings.pull_above)
-            promotions = PromotionActivities(catalog, client)
-            notifications = NotificationActivities(
-                catalog, _secrets(settings), partial(temporal_link, settings), post
-            )
-            offered = (
-                control,
-                OnceActivities(catalog),
-                ProgressActivities(catalog, partial(present, client)),
-                SteeringActivities(catalog),
-                KeyActivities(catalog),
-                LogActivities(catalog, store),
-                promotions,
-                SyncActivities(catalog, client),
-                AlarmActivities(
-                    catalog, AlarmReader(_secrets(settings), tuple(settings.allow_commands))
-                ),
-                notifications,
-            )
-            await stack.enter_async_context(control_worker(client, settings, WORKFLOWS, *offered))
+            workers.append(await _control(stack, client, settings))
         if role in ("hosts", "all"):
-            runner = _runner(settings, hosts or _ssh(settings))
+            store = borrowed(client, settings) if borrows(settings, role) else open_store(settings)
+            runner = _runner(settings, hosts or _ssh(settings), store)
             offers = (
                 HostActivities(runner),
                 StagingActivities(runner),
@@ -121,15 +116,50 @@ async def running(
             queues = [names.hosts_queue(location) for location in locations]
             if role == "all" or not queues:
                 queues.append(names.hosts_queue())
-            for queue in queues:
-                await stack.enter_async_context(hosts_worker(client, settings, queue, *offers))
-        yield
+            workers += [hosts_worker(client, settings, queue, *offers) for queue in queues]
+        for worker in workers:
+            await stack.enter_async_context(worker)
+        try:
+            yield
+        finally:  # all at once: they share the grace
+            await asyncio.gather(*(worker.shutdown() for worker in workers))
+
+
+async def _control(stack: AsyncExitStack, client: Client, settings: Settings) -> Worker:
+    """The control worker of this process, with its catalog open as long as the stack."""
+    catalog = await stack.enter_async_context(open_catalog(settings))
+    if not await usable(client):  # some servers let nobody list or make them
+        await ensure_search_attributes(client)
+    takeover, store = timedelta(seconds=settings.takeover), open_store(settings)
+    reader = AlarmReader(_secrets(settings), tuple(settings.allow_commands))
+    polling = partial(present, client, build=settings.build_id)
+    return control_worker(
+        client,
+        settings,
+        versioned(WORKFLOWS) if settings.build_id else WORKFLOWS,
+        DeploymentActivities(catalog, store, client, takeover, settings.pull_above),
+        OnceActivities(catalog, polling),
+        ProgressActivities(catalog, polling, settings.build_id),
+        SteeringActivities(catalog),
+        KeyActivities(catalog),
+        LogActivities(catalog, store),
+        LendingActivities(store),
+        PromotionActivities(catalog, client),
+        SyncActivities(catalog, client),
+        AlarmActivities(catalog, reader),
+        NotificationActivities(catalog, _secrets(settings), partial(temporal_link, settings), post),
+    )
 
 
 def activities_of(*offered: object) -> list[Callable[..., Any]]:
     """All activities that these objects have as methods."""
     methods = [getattr(each, name) for each in offered for name in dir(type(each))]
     return [method for method in methods if hasattr(method, "__temporal_activity_definition")]
+
+
+def versioned(workflows: Sequence[type]) -> list[type]:
+    """The workflows of workers that have builds: pinned, but for those that move on."""
+    return [MOVING.get(each, each) for each in workflows]
 
 
 def control_worker(
@@ -142,7 +172,7 @@ def control_worker(
         workflows=workflows,
         activities=activities_of(*offered),
         identity=_identity("control"),
-        build_id=BUILD,
+        **_version(settings),
         max_concurrent_workflow_tasks=4,
         sticky_queue_schedule_to_start_timeout=timedelta(seconds=settings.takeover),
         graceful_shutdown_timeout=timedelta(seconds=settings.grace),
@@ -156,11 +186,25 @@ def hosts_worker(client: Client, settings: Settings, queue: str, *offered: objec
         task_queue=queue,
         activities=activities_of(*offered),
         identity=_identity(queue),
-        build_id=BUILD,
+        **_version(settings),
         max_concurrent_activities=settings.slots,
         activity_task_poller_behavior=PollerBehaviorAutoscaling(maximum=20),
         graceful_shutdown_timeout=timedelta(seconds=settings.grace),
     )
+
+
+def _version(settings: Settings) -> _Version:
+    """What the worker tells Temporal of its code; with a build, what begins on it ends on it."""
+    if not settings.build_id:
+        return {"build_id": BUILD}
+    version = WorkerDeploymentVersion(names.WORKERS, settings.build_id)
+    return {
+        "deployment_config": WorkerDeploymentConfig(
+            version=version,
+            use_worker_versioning=True,
+            default_versioning_behavior=VersioningBehavior.PINNED,
+        )
+    }
 
 
 def _ssh(settings: Settings) -> SshHosts:
@@ -172,10 +216,10 @@ def _ssh(settings: Settings) -> SshHosts:
     )
 
 
-def _runner(settings: Settings, hosts: Hosts) -> TurnRunner:
+def _runner(settings: Settings, hosts: Hosts, store: Readable) -> TurnRunner:
     return TurnRunner(
         hosts=hosts,
-        manifests=StoredManifests(open_store(settings), settings.store_public_url.rstrip("/")),
+        manifests=StoredManifests(store, settings.store_public_url.rstrip("/")),
         secrets=_secrets(settings),
         build_balancer=partial(
             build_balancer,

@@ -23,6 +23,7 @@ with workflow.unsafe.imports_passed_through():
         BatchInput,
         BatchResult,
         HostTurn,
+        LookInput,
         RecordInput,
     )
     from apollo.domain.status import Outcome
@@ -53,6 +54,7 @@ class Batch:
         self._controls: list[BatchControl] = []
         self._closing = False
         self._vanished = 0
+        self._looks = self._looked = given.looks
         self._pulse = Pulse(given.progress_deadline)
         self._slow: tuple[str, ...] = ()
         self._accepted: dict[str, str] = {}
@@ -79,6 +81,7 @@ class Batch:
         if not isinstance(word, BatchControl):
             return
         self._controls.append(word)
+        self._looks = max(self._looks, word.looks)
         self._rolling.control(word)
         self._pulse.rest(workflow.now())
         self._slow = ()
@@ -107,6 +110,7 @@ class Batch:
         rolling = self._rolling
         tasks: list[asyncio.Task[None]] = []
         while True:
+            await self._look_again()
             seen = rolling.moves
             begun = rolling.begin()
             tasks += [asyncio.create_task(self._turn(hosts, turn)) for turn in begun[:AT_ONCE]]
@@ -118,6 +122,17 @@ class Batch:
                 break
             await workflow.wait_condition(lambda seen=seen: rolling.moves != seen)  # type: ignore[misc]
             tasks = [task for task in tasks if not _ended(task)]
+
+    async def _look_again(self) -> None:
+        """Somebody has asked which hosts are disabled: no turn begins before that is known."""
+        while self._looked < self._looks:
+            self._looked = self._looks
+            found = await workflow.execute_activity_method(
+                DeploymentActivities.look_again,
+                LookInput(deployment=self._given.load.deployment, hosts=self._rolling.hosts),
+                **quick("which hosts are disabled"),
+            )
+            self._rolling.look(found.disabled, found.out)
 
     async def _begin_more(
         self, hosts: BatchHosts, turns: Sequence[HostTurn]

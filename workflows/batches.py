@@ -207,6 +207,7 @@ class Batches(HostWords):
             paused=word.paused,
             progress_deadline=self.opened.progress_deadline,
             beside=beside,
+            looks=word.looks,
             always_a_lane=phase == "rollback" or self._request.rollback,
         )
 

@@ -32,7 +32,15 @@ with workflow.unsafe.imports_passed_through():
     from apollo.workflows.inputs import first_only
     from apollo.workflows.notification import Herald
     from apollo.workflows.options import quick
-    from apollo.workflows.words import EXAMPLE, NO_WORD, read_word, told, update_id
+    from apollo.workflows.words import (
+        APPROVAL,
+        EXAMPLE,
+        NO_WORD,
+        not_heard,
+        read_word,
+        told,
+        update_id,
+    )
 
 
 NOTHING_SLOW: tuple[tuple[str, ...], bool] = ((), False)
@@ -81,6 +89,7 @@ class Controlled:
         self.controls = Controls()
         self.failures = 0
         self.pace = ""
+        self.looks = 0
         self.batches: list[UnderWay] = []
         """The children that do the work of batches now: their turns, or their staging ahead."""
         self._shown: tuple[DeploymentState, str] | None = None
@@ -89,6 +98,7 @@ class Controlled:
         self._slow_told = NOTHING_SLOW
         self._words_end = False
         self._herald = Herald()
+        self._ignored = ""
 
     # Updates: refused with a reason, recorded with who and why.
 
@@ -114,7 +124,7 @@ class Controlled:
         """Roll the deployment back."""
         return self._obey("rollback", word, update_id())
 
-    @workflow.update(description=f"Open the gate that is waited at. {EXAMPLE}")
+    @workflow.update(description=f"Open the gate that is waited at. {APPROVAL}")
     def approve(self, word: Control = Control()) -> str:
         """Approve what waits."""
         return self._obey("approve", word, update_id())
@@ -175,7 +185,7 @@ class Controlled:
     def _rollback_signal(self, word: RawValue = NO_WORD) -> None:
         self._hear("rollback", word)
 
-    @workflow.signal(name="approve", description=f"Open the gate that is waited at. {EXAMPLE}")
+    @workflow.signal(name="approve", description=f"Open the gate that is waited at. {APPROVAL}")
     @first_only
     def _approve_signal(self, word: RawValue = NO_WORD) -> None:
         self._hear("approve", word)
@@ -184,6 +194,12 @@ class Controlled:
     @first_only
     def _supersede_signal(self, word: RawValue = NO_WORD) -> None:
         self._hear("supersede", word)
+
+    @workflow.signal(name=names.LOOK, description="Look which of its hosts are disabled.")
+    @first_only
+    def _look_signal(self, word: RawValue = NO_WORD) -> None:
+        """What is so stands in the catalog, so this only says to look there."""
+        self.looks += 1
 
     @workflow.signal(name=names.PROGRESS, description="From a batch: how far it is.")
     @first_only
@@ -232,6 +248,7 @@ class Controlled:
             paused=self.controls.held,
             stop=self.controls.stop is not None and not self._rolling_back(),
             allowance=allowance(parse_share(self.pace), sizes) if self.pace else None,
+            looks=self.looks,
         )
 
     @contextlib.contextmanager
@@ -257,11 +274,15 @@ class Controlled:
         if refusal := self.controls.refusal(action):
             workflow.logger.warning("signal %s was ignored: %s", action, refusal)
             self._audit(f"{action} refused", word, str(workflow.uuid4()), refusal)
+            self._ignored = not_heard(action, refusal)
+            if hasattr(self, "opened"):
+                self._show_details()
             return
         self._obey(action, word, str(workflow.uuid4()))
 
     def _obey(self, action: str, word: Control, control: str, detail: str = "") -> str:
         self._audit(action, word, control, detail)
+        self._ignored = ""
         controls, reason = self.controls, told(word)
         if action == "pause":
             controls.pause(reason)
@@ -356,4 +377,6 @@ class Controlled:
 
     def _show_details(self) -> None:
         state, detail = self._state()
-        workflow.set_current_details(deployment_details(self.opened, state, detail, self._progress))
+        workflow.set_current_details(
+            deployment_details(self.opened, state, detail, self._progress, self._ignored)
+        )

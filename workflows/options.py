@@ -7,6 +7,7 @@ from temporalio.workflow import ActivityCancellationType, ActivityConfig
 
 from apollo import names
 from apollo.domain.keys import ScanInput
+from apollo.domain.lending import PieceRequest
 from apollo.domain.rollout import BatchInput
 from apollo.domain.staging import StagingPage
 from apollo.domain.sync import Page
@@ -15,6 +16,8 @@ from apollo.domain.turn import TurnInput
 LEASE_HEARTBEAT = timedelta(seconds=10)
 WORKER_WAIT = timedelta(seconds=30)
 """How long somebody who waits at a terminal is kept when no worker takes the work."""
+LENT_WITHIN = timedelta(minutes=1)
+"""How long a host worker waits for a piece of what the store holds before it asks again."""
 CONTROL_HEARTBEAT = timedelta(seconds=30)
 """Planning a large fleet keeps a worker from giving signs of life for a while."""
 
@@ -104,6 +107,16 @@ def reading(host: str, location: str, wait: timedelta) -> ActivityConfig:
         schedule_to_close_timeout=timedelta(minutes=2) + wait,
         heartbeat_timeout=CONTROL_HEARTBEAT,
         retry_policy=RetryPolicy(maximum_interval=timedelta(seconds=10)),
+    )
+
+
+def lending(request: PieceRequest) -> ActivityConfig:
+    """A piece of what the store holds; a host worker waits for it, and asks again."""
+    return ActivityConfig(
+        summary=f"{request.sha256[:12]} from {request.start} on",
+        schedule_to_close_timeout=LENT_WITHIN,
+        heartbeat_timeout=CONTROL_HEARTBEAT,
+        retry_policy=RetryPolicy(maximum_interval=timedelta(seconds=5)),
     )
 
 

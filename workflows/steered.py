@@ -22,7 +22,15 @@ with workflow.unsafe.imports_passed_through():
     from apollo.domain.promotion_details import promotion_details
     from apollo.workflows.inputs import first_only
     from apollo.workflows.options import quick
-    from apollo.workflows.words import EXAMPLE, NO_WORD, read_word, told, update_id
+    from apollo.workflows.words import (
+        APPROVAL,
+        EXAMPLE,
+        NO_WORD,
+        not_heard,
+        read_word,
+        told,
+        update_id,
+    )
 
 Shown = tuple[PromotionState, str, tuple[StageProgress, ...], bool]
 
@@ -38,10 +46,11 @@ class Steered:
         self._shown: Shown | None = None
         self._words: list[PromotionWord] = []
         self._words_end = False
+        self._ignored = ""
 
     # Updates: refused with a reason, recorded with who and why.
 
-    @workflow.update(description=f"Let the release into the stage that waits. {EXAMPLE}")
+    @workflow.update(description=f"Let the release into the stage that waits. {APPROVAL}")
     def approve(self, word: StageControl = StageControl()) -> str:
         """Approve the stage that waits."""
         return self._obey("approve", word, update_id())
@@ -79,7 +88,7 @@ class Steered:
 
     # Signals take anything, or nothing: a word that cannot be read still counts.
 
-    @workflow.signal(name="approve", description=f"Let the release into the stage. {EXAMPLE}")
+    @workflow.signal(name="approve", description=f"Let the release into the stage. {APPROVAL}")
     @first_only
     def _approve_signal(self, word: RawValue = NO_WORD) -> None:
         self._hear("approve", word)
@@ -127,11 +136,15 @@ class Steered:
         if refusal := self.passage.refusal(action, word.environment):
             workflow.logger.warning("signal %s was ignored: %s", action, refusal)
             self._audit(f"{action} refused", word, str(workflow.uuid4()), refusal)
+            self._ignored = not_heard(action, refusal)
+            if hasattr(self, "opened"):
+                self._show_details()
             return
         self._obey(action, word, str(workflow.uuid4()))
 
     def _obey(self, action: str, word: StageControl, control: str) -> str:
         self._audit(action, word, control)
+        self._ignored = ""
         passage, why = self.passage, told(word)
         if action == "approve":
             passage.approve(word.by)
@@ -179,9 +192,7 @@ class Steered:
             return
         self._shown = self._state()
         state, detail, stages, held = self._shown
-        workflow.set_current_details(
-            promotion_details(self._application, self.opened.release, self.passage)
-        )
+        self._show_details()
         updates: list[SearchAttributeUpdate[Any]] = [
             names.STATE.value_set(str(state)),
             names.ENVIRONMENT.value_set(self.passage.stage.environment),
@@ -199,3 +210,8 @@ class Steered:
                 ),
                 **quick(str(state)),
             )
+
+    def _show_details(self) -> None:
+        workflow.set_current_details(
+            promotion_details(self._application, self.opened.release, self.passage, self._ignored)
+        )

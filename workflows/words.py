@@ -15,6 +15,7 @@ Word = TypeVar("Word", bound=Control)
 NO_WORD = RawValue(Payload())
 """What a signal without input is taken for."""
 EXAMPLE = 'JSON (may be left out): {"by": "ada", "reason": "latency is up"}'
+APPROVAL = 'JSON (may be left out): {"by": "ada", "reason": "the canary is well"}'
 _SHOWN = 300
 """Characters of a reason that states and details show; the audit has all of it."""
 
@@ -34,6 +35,11 @@ def told(word: Control) -> str:
     """Why and who, as states and details show it."""
     reason, by = word.reason[:_SHOWN], word.by[:_SHOWN]
     return f"{reason} ({by})" if reason and by else reason or by
+
+
+def not_heard(action: str, refusal: str) -> str:
+    """What is shown of a signal that made no sense: nobody answers those who send one."""
+    return f"The signal {action} was ignored: {refusal}"
 
 
 def update_id() -> str:

@@ -18,22 +18,8 @@ _SHA256 = re.compile(r"[0-9a-f]{64}")
 _PIECE = 1 << 20
 
 
-class Store(Protocol):
-    """Keeps content by its sha256. What it gives out is what was put in, or an error."""
-
-    async def put_file(self, path: Path) -> Artifact:
-        """Keep a file's content.
-
-        Raises:
-            Unavailable: The store cannot be written.
-        """
-
-    async def put_bytes(self, data: bytes) -> str:
-        """Keep these bytes and return their sha256.
-
-        Raises:
-            Unavailable: The store cannot be written.
-        """
+class Readable(Protocol):
+    """Has content by its sha256. What it gives out is what was put in, or an error."""
 
     async def get_bytes(self, sha256: str) -> bytes:
         """The content of that digest.
@@ -51,11 +37,29 @@ class Store(Protocol):
             Unavailable: The store cannot be read, or what it holds is damaged.
         """
 
-    async def has(self, sha256: str) -> bool:
-        """Whether the store has content of that digest."""
-
     async def url(self, sha256: str) -> str | None:
         """Where anybody who knows the address finds the content, if there is such a place."""
+
+
+class Store(Readable, Protocol):
+    """One that can be written, too."""
+
+    async def put_file(self, path: Path) -> Artifact:
+        """Keep a file's content.
+
+        Raises:
+            Unavailable: The store cannot be written.
+        """
+
+    async def put_bytes(self, data: bytes) -> str:
+        """Keep these bytes and return their sha256.
+
+        Raises:
+            Unavailable: The store cannot be written.
+        """
+
+    async def has(self, sha256: str) -> bool:
+        """Whether the store has content of that digest."""
 
 
 class FolderStore:

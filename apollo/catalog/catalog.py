@@ -53,14 +53,16 @@ class Catalog:
         """The catalog at an SQLAlchemy URL with an async driver."""
         return cls(Database(url, clock))
 
-    async def migrate(self) -> None:
+    async def migrate(self, *, newer: bool = False) -> None:
         """Make or upgrade the tables; several processes may do it at once.
+
+        With `newer`, tables that a newer Apollo has made are used as they are.
 
         Raises:
             Refused: The catalog was made by a newer Apollo.
             Unavailable: The database does not answer.
         """
-        await asyncio.to_thread(upgrade, self._database.url)
+        await asyncio.to_thread(upgrade, self._database.url, newer=newer)
 
     async def uuid(self) -> str:
         """What tells this catalog from all others: hosts remember it as their owner.

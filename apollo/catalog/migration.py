@@ -29,8 +29,10 @@ _ADVISORY_KEY = 0x61706F6C6C6F
 _WAL_TRIES = 200
 
 
-def upgrade(url: URL) -> None:
+def upgrade(url: URL, *, newer: bool = False) -> None:
     """Make or upgrade the tables. Blocks; several processes may do it at once.
+
+    Revisions only add: with `newer`, tables that a newer Apollo has made are used as they are.
 
     Raises:
         Refused: The catalog was made by a newer Apollo.
@@ -47,7 +49,8 @@ def upgrade(url: URL) -> None:
             with writing(engine).connect() as connection:
                 _use_wal(connection)
             with writing(engine).begin() as connection:
-                _upgrade(connection)
+                if not (newer and _ahead(connection)):
+                    _upgrade(connection)
         finally:
             engine.dispose()
 
@@ -80,6 +83,15 @@ def configuration() -> Config:
     folder = str(Path(__file__).parent / "migrations")
     config.set_main_option("script_location", folder.replace("%", "%%"))
     return config
+
+
+def _ahead(connection: Connection) -> bool:
+    """Whether the tables are of a revision that this version does not know, and follow its own."""
+    found = MigrationContext.configure(connection).get_current_revision()
+    scripts = ScriptDirectory.from_config(configuration())
+    known = {each.revision for each in scripts.walk_revisions()}
+    newest = scripts.get_current_head() or ""
+    return found is not None and found not in known and found > newest
 
 
 def _upgrade(connection: Connection) -> None:

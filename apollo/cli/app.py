@@ -56,6 +56,19 @@ COMMANDS = (
         "Make the namespace and search attributes in Temporal.\n\nIt waits for the server, may run "
         "twice, and leaves what is there as it is.",
     ),
+    Command(
+        "cluster versions",
+        "builds:listing",
+        SET_UP,
+        "List the workers' builds: which is current, what ends on which, which may go.",
+    ),
+    Command(
+        "cluster switch",
+        "builds:switch_to",
+        SET_UP,
+        "Let deployments begin on another build of the workers.\n\nThose under way end where they "
+        "began; promotions move on.",
+    ),
     Command("codec key", "codec:key", SET_UP, "Print a new key for APOLLO_ENCRYPTION_KEY."),
     Command(
         "codec serve",
@@ -226,7 +239,9 @@ def build() -> App:
     for command in COMMANDS:
         if " " not in command.name:
             app.command(_path(command), name=command.name, help=command.help, group=command.group)
-    cluster = App(name="cluster", help="Prepare a Temporal cluster.", group=SET_UP)
+    cluster = App(
+        name="cluster", help="Prepare a Temporal cluster, and upgrade its workers.", group=SET_UP
+    )
     codec = App(name="codec", help="Keys, and what decrypts for Temporal's pages.", group=SET_UP)
     for group in (release, schedule, cluster, codec):
         app.command(group)

@@ -1,8 +1,12 @@
 """What the client says of the past and the present, and its words about hosts."""
 
 from collections.abc import Sequence
-from datetime import datetime
+from contextlib import suppress
+from datetime import datetime, timedelta
 
+from temporalio.service import RPCError
+
+from apollo import names
 from apollo.catalog.records import (
     AuditEntry,
     KnownHost,
@@ -12,7 +16,9 @@ from apollo.catalog.records import (
 )
 from apollo.client.connection import Connection
 from apollo.domain.fleet import pick
-from apollo.errors import NotFound, Refused
+from apollo.errors import NotFound, Refused, Unavailable
+
+_PATIENCE = timedelta(seconds=5)
 
 
 class Looking(Connection):
@@ -94,15 +100,19 @@ class Looking(Connection):
     ) -> list[str]:
         """Take hosts out of all deployments, until `enable`; those that were not disabled before.
 
+        The deployment that runs is told; a host that is in its turn then ends it.
+
         Raises:
             NotFound: No such environment or host.
             Refused: There is no reason.
         """
         if not reason.strip():
             raise Refused("a host is disabled for a reason", hint="say which: --reason")
-        names = await self.select(application, environment, hosts)
+        chosen = await self.select(application, environment, hosts)
         who = self.settings.who
-        return await self.catalog.hosts.disable(application, environment, names, who, reason)
+        changed = await self.catalog.hosts.disable(application, environment, chosen, who, reason)
+        await self._look_again(application, environment)
+        return changed
 
     async def enable(
         self, application: str, environment: str, hosts: str | Sequence[str], reason: str = ""
@@ -112,9 +122,11 @@ class Looking(Connection):
         Raises:
             NotFound: No such environment or host.
         """
-        names = await self.select(application, environment, hosts)
+        chosen = await self.select(application, environment, hosts)
         who = self.settings.who
-        return await self.catalog.hosts.enable(application, environment, names, who, reason)
+        changed = await self.catalog.hosts.enable(application, environment, chosen, who, reason)
+        await self._look_again(application, environment)
+        return changed
 
     async def forget(
         self, application: str, environment: str, hosts: str | Sequence[str], reason: str = ""
@@ -124,9 +136,9 @@ class Looking(Connection):
         Raises:
             NotFound: No such environment or host.
         """
-        names = await self.select(application, environment, hosts)
+        chosen = await self.select(application, environment, hosts)
         who = self.settings.who
-        return await self.catalog.hosts.forget(application, environment, names, who, reason)
+        return await self.catalog.hosts.forget(application, environment, chosen, who, reason)
 
     async def adopt(
         self, application: str, environment: str, hosts: str | Sequence[str], reason: str
@@ -139,10 +151,22 @@ class Looking(Connection):
         """
         if not reason.strip():
             raise Refused("a root is taken over for a reason", hint="say which: --reason")
-        names = await self.select(application, environment, hosts)
+        chosen = await self.select(application, environment, hosts)
         who = self.settings.who
-        return await self.catalog.adoptions.allow(application, environment, names, who, reason)
+        return await self.catalog.adoptions.allow(application, environment, chosen, who, reason)
 
     async def _check(self, application: str | None, environment: str | None) -> None:
         if application and environment:
             await self.catalog.environments.get(application, environment)
+
+    async def _look_again(self, application: str, environment: str) -> None:
+        """Tell the deployment that changes hosts now to look which of them are disabled.
+
+        One that cannot be told looks when its next batch begins.
+        """
+        lease = await self.catalog.leases.holder(application, environment)
+        if lease is None:
+            return
+        with suppress(Unavailable, RPCError):
+            handle = (await self.temporal()).get_workflow_handle(lease.workflow_id)
+            await handle.signal(names.LOOK, rpc_timeout=_PATIENCE)

@@ -8,15 +8,11 @@ from dataclasses import dataclass
 from cryptography.exceptions import InvalidTag
 from temporalio.api.common.v1 import Payload
 from temporalio.contrib.pydantic import pydantic_data_converter
-from temporalio.converter import (
-    DataConverter,
-    DefaultFailureConverter,
-    DefaultFailureConverterWithEncodedAttributes,
-    PayloadCodec,
-)
+from temporalio.converter import DataConverter, PayloadCodec
 
 from apollo.codec.keys import Key, KeyRing
 from apollo.errors import Undecryptable
+from apollo.failures import HiddenFailures, PlainFailures
 
 ENCODING = b"binary/encrypted"
 KEY_ID = "encryption-key-id"
@@ -76,11 +72,10 @@ def data_converter(encryption_key: str = "") -> DataConverter:
         BadEncryptionKey: The variable holds something that is no key.
     """
     keys = KeyRing.parse(encryption_key)
-    hiding = DefaultFailureConverterWithEncodedAttributes
     return dataclasses.replace(
         pydantic_data_converter,
         payload_codec=EncryptionCodec(keys),
-        failure_converter_class=hiding if keys.first else DefaultFailureConverter,
+        failure_converter_class=HiddenFailures if keys.first else PlainFailures,
     )
 
 

@@ -19,7 +19,8 @@ from apollo.codec import KeyRing
 from apollo.doctor.finding import Finding, bad, good, note
 from apollo.errors import ApolloError, BadEncryptionKey
 from apollo.local.process import find_program
-from apollo.settings import Settings
+from apollo.settings import LENT, Settings
+from apollo.versions import current_build
 from apollo.wiring import connect_temporal
 
 Value = TypeVar("Value")
@@ -86,21 +87,36 @@ async def check_workers(client: Client, locations: Iterable[str] = ()) -> list[F
     for location in locations:
         queue = names.hosts_queue(location)
         polled.append((location, queue, f"--role hosts --locations {location}"))
-    found: list[Finding] = []
+    build, found = await _build(client)
     for name, queue, flags in polled:
         what = f"workers {name}"
-        found += await tried(what, functools.partial(_workers, client, what, queue, flags))
+        found += await tried(what, functools.partial(_workers, client, what, queue, flags, build))
     return found
 
 
-async def _workers(client: Client, what: str, queue: str, flags: str) -> list[Finding]:
-    known = await pollers(client, queue)
+async def _build(client: Client) -> tuple[str, list[Finding]]:
+    """The build whose workers count, and what is found of it; nothing where workers have none."""
+    try:
+        build = await current_build(client)
+        without = any(not each.build for each in await pollers(client, names.CONTROL_QUEUE))
+    except ApolloError:  # a server that knows no builds is no fault; what else it says comes below
+        return "", []
+    if build == "" and not without:
+        why, hint = "workers have builds, and none is current", "apollo cluster switch BUILD"
+        return "", [bad("build", why, "a build on which deployments begin", hint)]
+    return build or "", [good("build", f"deployments begin on {build}")] if build else []
+
+
+async def _workers(client: Client, what: str, queue: str, flags: str, build: str) -> list[Finding]:
+    known = [each for each in await pollers(client, queue) if build in ("", each.build)]
     here = [each for each in known if datetime.now(UTC) - each.seen < ABSENT]
     if here:
         return [good(what, f"{len(here)} polling {queue}: {here[0].identity}")]
     last = f"; {known[0].identity} did until {known[0].seen:%H:%M:%S} UTC" if known else ""
     expected = "a worker; one whose slots are all taken is not seen either"
-    return [bad(what, f"nobody polls {queue}{last}", expected, f"apollo worker {flags}")]
+    nobody = f"nobody of build {build}" if build else "nobody"
+    command = f"APOLLO_BUILD_ID={build} apollo" if build else "apollo"
+    return [bad(what, f"{nobody} polls {queue}{last}", expected, f"{command} worker {flags}")]
 
 
 async def check_catalog(settings: Settings) -> list[Finding]:
@@ -125,6 +141,8 @@ def _shown(settings: Settings) -> str:
 
 def check_store(settings: Settings) -> list[Finding]:
     """Whether a file can be made in the store, or the store itself, when it is not there yet."""
+    if settings.store == LENT:
+        return [note("store", "is lent by the control worker", "for workers of hosts alone")]
     if settings.store.startswith(SCHEMES):
         return [note("store", f"{settings.store} is not asked", "a deployment shows what it says")]
     folder = settings.store_folder.absolute()

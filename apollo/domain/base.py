@@ -1,5 +1,6 @@
 """What all domain values share: the base models, names, durations and shares."""
 
+import difflib
 import math
 import re
 from datetime import timedelta
@@ -15,7 +16,7 @@ from pydantic import (
     WithJsonSchema,
     model_validator,
 )
-from pydantic_core import to_jsonable_python
+from pydantic_core import PydanticCustomError, to_jsonable_python
 
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9-]{0,62}$")]
 HostName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,252}$")]
@@ -58,6 +59,22 @@ class Wire(BaseModel):
     """A value that travels through Temporal: old code reads newer values."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
+
+
+class Request(Wire):
+    """What people ask of a workflow: a slip in a field's name must not ask for something else."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _no_slips(cls, value: Any) -> Any:
+        known = {field.alias or name: name for name, field in cls.model_fields.items()}
+        for word in value if isinstance(value, dict) else ():
+            if word in known or word in known.values():
+                continue
+            if near := difflib.get_close_matches(str(word), known, n=1, cutoff=0.75):
+                names = {"word": str(word), "near": near[0]}
+                raise PydanticCustomError("slip", "{word} is no field: did you mean {near}?", names)
+        return value
 
 
 def defaults(model: type[BaseModel]) -> dict[str, Any]:

@@ -4,11 +4,11 @@ from typing import Literal
 
 from pydantic import Field
 
-from apollo.domain.base import Wire
+from apollo.domain.base import Request, Wire
 from apollo.domain.turn import Stop
 
 
-class DeploymentRequest(Wire):
+class DeploymentRequest(Request):
     """What starts a deployment: from the command line, a client, a schedule or the Temporal UI.
 
     Only `application`, `environment` and (but for restart and sync) `release` must be given;
@@ -80,7 +80,7 @@ class Control(Wire):
 class PaceControl(Control):
     """A new `max_unavailable` for the rest of the deployment: a count or a percentage."""
 
-    max_unavailable: str = ""
+    max_unavailable: str = Field(default="", coerce_numbers_to_str=True)
 
 
 class HostsControl(Control):

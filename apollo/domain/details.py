@@ -1,7 +1,7 @@
 """What the Temporal UI shows of a running deployment: a short text with waves × locations."""
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 from apollo.domain.controls import held_by_windows
 from apollo.domain.rollout import LocationCounts, Opened, Progress
@@ -12,13 +12,22 @@ ALL = "all locations"
 TABLE = 6000
 """Characters; a larger table shows its locations summed up. The whole is part of a URL."""
 TEXT = 800
-_MARKUP = re.compile(r"[\\*\[\]{}~!]|^[#>+=-]")
+GAP = "\N{EM SPACE}"
+"""Between columns, which touch in the Temporal UI."""
+_MARKUP = re.compile(r"[\\*\[\]{}~!&<]|^[#>+=-]")
 
 
 def deployment_details(
-    opened: Opened, state: DeploymentState, detail: str, progress: Mapping[str, Progress]
+    opened: Opened,
+    state: DeploymentState,
+    detail: str,
+    progress: Mapping[str, Progress],
+    ignored: str = "",
 ) -> str:
-    """Markdown: where the deployment stands, a table of waves × locations, the next words."""
+    """Markdown: where the deployment stands, a table of waves × locations, the next words.
+
+    `ignored` is what was said last by a signal, and why it was not heard.
+    """
     change = f"{opened.previous_release or 'nothing'} → {opened.release}"
     lines = [f"**{opened.label}** {change}: **{state}**"]
     if opened.override:
@@ -31,16 +40,29 @@ def deployment_details(
     if len(table) > TABLE:
         table = _table([(title, _all(counts)) for title, counts in rows], [ALL])
     lines += ["", table[:TABLE]]
-    lines.append(f"\nSignals and updates: {', '.join(_words(state, detail))}")
+    if ignored:
+        lines.append(f"\n{plain(ignored)}")
+    if not state.ended:
+        lines.append(f"\n{next_words(_words(state, detail))}")
     return "\n".join(lines)
+
+
+def next_words(words: Iterable[str]) -> str:
+    """What may be said now, and where it is said in the Temporal UI."""
+    return f"More Actions → Send an Update: {', '.join(f'`{word}`' for word in words)}"
+
+
+def columns_of(head: Sequence[str], *rows: Sequence[str]) -> list[str]:
+    """The lines of a table, with columns that the Temporal UI keeps apart."""
+    lines = [head, *rows]
+    cells = [[first, *(f"{GAP}{cell}" for cell in others)] for first, *others in lines]
+    texts = [f"| {' | '.join(line)} |" for line in cells]
+    return [texts[0], "|:--" * len(head) + "|", *texts[1:]]
 
 
 def _table(rows: Rows, columns: list[str]) -> str:
-    lines = [f"| | {' | '.join(columns)} |", "|---" * (len(columns) + 1) + "|"]
-    for title, counts in rows:
-        cells = " | ".join(_cell(counts.get(column)) for column in columns)
-        lines.append(f"| {title} | {cells} |")
-    return "\n".join(lines)
+    cells = [[title, *(_cell(counts.get(column)) for column in columns)] for title, counts in rows]
+    return "\n".join(columns_of(["", *columns], *cells))
 
 
 def _all(counts: dict[str, LocationCounts]) -> dict[str, LocationCounts]:
@@ -84,22 +106,25 @@ def _cell(counts: LocationCounts | None) -> str:
     parts = [f"{counts.ended} ended"]
     parts += [f"{counts.failed} failed"] if counts.failed else []
     parts += [f"{counts.unreachable} unreachable"] if counts.unreachable else []
+    parts += [f"{counts.out} out"] if counts.out else []
     return ", ".join(parts)
 
 
 def _words(state: DeploymentState, detail: str) -> list[str]:
     if held_by_windows(state, detail):
-        return ["`pause`", "`abort`", "`rollback`"]
+        return ["pause", "abort", "rollback"]
     if state is DeploymentState.PAUSED:
-        return ["`resume`", "`abort`", "`rollback`"]
+        return ["resume", "pace", "skip", "retry", "rollback", "abort"]
     if state is DeploymentState.AWAITING:
-        return ["`approve`", "`abort`"]
-    return ["`pause`", "`abort`", "`rollback`", "`pace`"]
+        return ["approve", "abort"]
+    if state is DeploymentState.ROLLING_BACK:
+        return ["pause", "pace", "abort"]
+    return ["pause", "pace", "skip", "retry", "rollback", "abort"]
 
 
 def plain(text: str) -> str:
     """Text from hosts and people must not become markup, nor fill the page."""
     line = " ".join(text.split())
     line = line if len(line) <= TEXT else f"{line[:TEXT]}…"
-    line = line.replace("&", "&amp;").replace("<", "&lt;").replace("|", "¦").replace("`", "'")
+    line = line.replace("|", "¦").replace("`", "'")
     return _MARKUP.sub(r"\\\g<0>", line)

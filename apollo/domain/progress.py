@@ -71,13 +71,17 @@ class Queue(Wire):
     name: str
     workers: int
     own: bool = False
+    build: str = ""
+    """The only build whose workers count."""
 
     @property
     def text(self) -> str:
         """What may be wrong, and what to do."""
         if not self.workers:
             flags = f"--role hosts --locations {self.location}" if self.own else "--role hosts"
-            return f"{self.location}: no worker polls {self.name} (apollo worker {flags})"
+            who = f"worker of build {self.build}" if self.build else "worker"
+            how = f"APOLLO_BUILD_ID={self.build} apollo" if self.build else "apollo"
+            return f"{self.location}: no {who} polls {self.name} ({how} worker {flags})"
         many = f"{self.workers} workers poll" if self.workers > 1 else "a worker polls"
         return f"{self.location}: {many} {self.name}, and its turns have not ended"
 

@@ -6,12 +6,12 @@ from typing import Literal
 
 from pydantic import ConfigDict, Field
 
-from apollo.domain.base import Wire
+from apollo.domain.base import Request, Wire
 from apollo.domain.deployment import Control
 from apollo.domain.pipeline import Stage
 
 
-class PromotionRequest(Wire):
+class PromotionRequest(Request):
     """What starts a promotion: from the command line, a client, a schedule or the Temporal UI.
 
     Only `application` must be given.

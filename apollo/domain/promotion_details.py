@@ -2,28 +2,32 @@
 
 from urllib.parse import quote
 
-from apollo.domain.details import plain
+from apollo.domain.details import columns_of, next_words, plain
 from apollo.domain.passage import WORDS, Passage
 from apollo.domain.promotion import StageProgress
 
 
-def promotion_details(application: str, release: str, passage: Passage) -> str:
-    """Markdown: where the promotion stands, a table of its stages, the next words."""
+def promotion_details(application: str, release: str, passage: Passage, ignored: str = "") -> str:
+    """Markdown: where the promotion stands, a table of its stages, the next words.
+
+    `ignored` is what was said last by a signal, and why it was not heard.
+    """
     lines = [f"**{application} {release}**: **{passage.state}** at {passage.stage.environment}"]
     if passage.told:
         lines.append(f"\n{plain(passage.told)}")
-    lines += ["", "| stage | state | deployment | since |", "|---|---|---|---|"]
-    lines += [_row(stage) for stage in passage.stages]
-    words = [f"`{word}`" for word in WORDS if passage.refusal(word) is None]
-    if words:
-        lines.append(f"\nSignals and updates: {', '.join(words)}")
+    head = ["stage", "state", "deployment", "since"]
+    lines += ["", *columns_of(head, *(_row(stage) for stage in passage.stages))]
+    if ignored:
+        lines.append(f"\n{plain(ignored)}")
+    if words := [word for word in WORDS if passage.refusal(word) is None]:
+        lines.append(f"\n{next_words(words)}")
     return "\n".join(lines)
 
 
-def _row(stage: StageProgress) -> str:
+def _row(stage: StageProgress) -> list[str]:
     approved = f", approved by {plain(stage.approved_by)}" if stage.approved_by else ""
     since = f"{stage.since:%Y-%m-%d %H:%M:%S} UTC" if stage.since else "·"
-    return f"| {stage.environment} | {stage.state}{approved} | {_deployment(stage)} | {since} |"
+    return [stage.environment, f"{stage.state}{approved}", _deployment(stage), since]
 
 
 def _deployment(stage: StageProgress) -> str:

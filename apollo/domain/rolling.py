@@ -29,6 +29,7 @@ class Rolling:
         self._stopped = False
         self._tried_again: dict[str, None] = {}
         self._gone: set[str] = set()
+        self._disabled: frozenset[str] = frozenset()
         self.unrecorded: list[TurnRecord] = []
         self.failures = 0
         """Failures that count: a host that was broken before and is broken again uses none."""
@@ -75,6 +76,15 @@ class Rolling:
         self._gone.update(hosts)
         return self._leave_out(hosts, GONE)
 
+    def look(self, disabled: Iterable[str], out: Mapping[str, int]) -> None:
+        """Hosts that are disabled have no turn while they are, and count as out.
+
+        One in its turn ends it. `out` is counted anew.
+        """
+        self._disabled = frozenset(disabled) & self._turns.keys()
+        self._out_elsewhere = dict(out)
+        self.moves += 1
+
     def _leave_out(self, hosts: Iterable[str], why: str) -> bool:
         left = [self._left(name, why) for name in hosts if name in self._turns]
         records = [record for record in left if record]
@@ -101,7 +111,12 @@ class Rolling:
             return False
         if not self._paused or self._stopped or self.exceeded:
             return True
-        return not self._pending and not self._to_try_again()
+        return not self._waiting and not self._to_try_again()
+
+    @property
+    def hosts(self) -> tuple[str, ...]:
+        """All hosts of the batch that had not ended when it was loaded."""
+        return tuple(self._turns)
 
     @property
     def lanes(self) -> int:
@@ -134,7 +149,7 @@ class Rolling:
             batch=self._given.load.batch,
             phase=self._given.load.phase,
             locations=self._counts(),
-            pending=len(self._pending),
+            pending=len(self._waiting),
             failures=self.failures,
             unreachable=self.unreachable,
             stuck=self._pending_locations() if stuck else (),
@@ -156,8 +171,8 @@ class Rolling:
 
     def _choose(self) -> list[str]:
         chosen = next_turns(
-            [self._waiting(name) for name in self._pending],
-            [self._waiting(name) for name in self._running],
+            [self._waits(name) for name in self._waiting],
+            [self._waits(name) for name in self._running],
             self._out(),
             self._granted,
             one_location=self._given.one_location,
@@ -171,7 +186,12 @@ class Rolling:
             return self._allowance
         return grant(self._allowance, self._out_elsewhere, self._given.beside)
 
-    def _waiting(self, name: str) -> Turn:
+    @property
+    def _waiting(self) -> list[str]:
+        """The hosts that may have their turn yet, in order."""
+        return [name for name in self._pending if name not in self._disabled]
+
+    def _waits(self, name: str) -> Turn:
         turn = self._turns[name]
         return Turn(name, turn.host.location, not turn.was_out, turn.group)
 
@@ -180,7 +200,8 @@ class Rolling:
         out = dict(self._out_elsewhere)
         waiting = [name for name in self._pending if self._turns[name].was_out]
         ended = [name for name, record in self._ended.items() if record.outcome.out]
-        for name in waiting + ended:
+        disabled = self._disabled - self._running.keys()
+        for name in {*waiting, *ended, *disabled}:
             location = self._turns[name].host.location
             out[location] = out.get(location, 0) + 1
         return out
@@ -198,10 +219,11 @@ class Rolling:
 
     def _to_try_again(self) -> list[str]:
         away = [n for n, r in self._ended.items() if r.outcome is Outcome.UNREACHABLE]
-        return [name for name in away if name not in self._tried_again]
+        done = self._tried_again.keys() | self._disabled
+        return [name for name in away if name not in done]
 
     def _pending_locations(self) -> tuple[str, ...]:
-        return tuple(dict.fromkeys(self._turns[name].host.location for name in self._pending))
+        return tuple(dict.fromkeys(self._turns[name].host.location for name in self._waiting))
 
     def _counts(self) -> dict[str, LocationCounts]:
         ends: dict[str, list[Outcome]] = {}

@@ -246,6 +246,8 @@ class BatchInput(Wire):
     """How long a location may end no turn; zero: nobody looks."""
     beside: int = 0
     """How many other batches run at the same time, each with the same share of the allowance."""
+    looks: int = 0
+    """How often somebody had asked for a look at what is known of the hosts."""
 
 
 class BatchControl(Wire):
@@ -256,6 +258,22 @@ class BatchControl(Wire):
     allowance: Allowance | None = None
     skip: tuple[str, ...] = ()
     """Hosts that somebody has left out; those in their turn end it."""
+    looks: int = 0
+    """How often somebody has asked for a look at what is known of the hosts."""
+
+
+class LookInput(Wire):
+    """Look at what is known of the fleet now, for a batch that carries these hosts."""
+
+    deployment: str
+    hosts: tuple[str, ...]
+
+
+class Looked(Wire):
+    """Which of the hosts are disabled, and how many others of the fleet are out, by location."""
+
+    disabled: tuple[str, ...] = ()
+    out: dict[str, int] = {}
 
 
 class LocationCounts(Wire):

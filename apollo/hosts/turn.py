@@ -14,7 +14,14 @@ from apollo.domain.balancer import BalancerSpec
 from apollo.domain.manifest import Manifest
 from apollo.domain.status import Outcome
 from apollo.domain.turn import TurnInput, TurnRecord
-from apollo.errors import ContactLost, DiskFull, SecretUnavailable
+from apollo.errors import (
+    ContactLost,
+    DiskFull,
+    NotFound,
+    SecretUnavailable,
+    StoreUnavailable,
+    Unavailable,
+)
 from apollo.hosts.answer import Answer, Status, StepRecord
 from apollo.hosts.health import Checker, soak
 from apollo.hosts.job import Job, Source
@@ -72,7 +79,16 @@ class TurnRunner:
         async with self.hosts.connect(given) as session:
             footing.host_key = session.accepted_key or footing.host_key
             attempt = _Attempt(self, given, attempt_ms, footing, session)
-            return await attempt.run()
+            try:
+                return await attempt.run()
+            except (NotFound, Unavailable) as error:
+                raise StoreUnavailable(
+                    f"{given.host.name}: {error.message}",
+                    host=given.host.name,
+                    step=footing.step,
+                    left="nothing was changed by this attempt",
+                    hint=error.hint,
+                ) from error
 
 
 class _Attempt:

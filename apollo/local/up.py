@@ -122,6 +122,7 @@ class Up:
         environment = {**os.environ, "TEMPORAL_ADDRESS": self.address}
         for name in ("TEMPORAL_NAMESPACE", "TEMPORAL_API_KEY", "TEMPORAL_PROFILE"):
             environment.pop(name, None)
+        environment.pop("APOLLO_BUILD_ID", None)  # it is the only worker: there is no other build
         environment["APOLLO_HOME"] = str(self._settings.home.absolute())
         command = [sys.executable, "-m", "apollo.workers"]
         return Program(command, self._settings.home / "worker.log", environment=environment)

@@ -21,6 +21,8 @@ DOCUMENTED = (
     "doctor",
     "worker",
     "cluster setup",
+    "cluster versions",
+    "cluster switch",
     "codec key",
     "codec serve",
     "release create",

@@ -11,6 +11,9 @@ import pytest
 from apollo.domain.windows import DAYS, parse_window, standing
 from tests.cli.conftest import Shop
 
+PAST = (
+    "BEGIN:VCALENDAR\nBEGIN:VEVENT\nUID:1\nDTSTART;VALUE=DATE:20201224\nEND:VEVENT\nEND:VCALENDAR\n"
+)
 PAGE = Path(__file__).parents[2] / "docs" / "windows.md"
 OPENS = re.compile(r"closed; opens \d{4}-\d\d-\d\d 09:00 Europe/Amsterdam$", re.MULTILINE)
 
@@ -52,6 +55,7 @@ def test_without_windows_nothing_is_said_of_them(applied: Shop) -> None:
         assert "window" not in applied.good(*tokens).out
     assert json.loads(applied.good("plan", "prod", "1.0", "--json").out)["windows"] == {
         "windows": [],
+        "freezes": [],
         "open": True,
         "until": None,
     }
@@ -78,8 +82,10 @@ def test_an_override_needs_a_reason(closed: Shop) -> None:
 def test_the_page_about_windows_is_true(shop: Shop) -> None:
     """Its windows are applied, its commands carried out; only a server is missing for the last."""
     page = PAGE.read_text(encoding="utf-8")
-    (windows,) = re.findall(r"^```yaml\n(.*?)```$", page, re.MULTILINE | re.DOTALL)
-    shop.edit("    fleet: {inventory", f"{windows}    fleet: {{inventory")
+    windows, freezes = re.findall(r"^```yaml\n(.*?)```$", page, re.MULTILINE | re.DOTALL)
+    shop.edit("    fleet: {inventory", f"{windows}{freezes}    fleet: {{inventory")
+    (shop.folder / "freezes").mkdir()
+    (shop.folder / "freezes" / "holidays.ics").write_text(PAST)
     shop.good("release", "create", "1.0")
     commands = re.findall(r"^\$ apollo (.*)$", page, re.MULTILINE)
     *quiet, last = map(shlex.split, commands)

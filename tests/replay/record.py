@@ -41,6 +41,7 @@ async def record(stage: Stage) -> None:
     await staged(stage)
     await alarmed(stage)
     await steered(stage)
+    await disabled(stage)
 
 
 async def synced(stage: Stage) -> None:
@@ -279,6 +280,27 @@ async def notified(stage: Stage) -> None:
         with contextlib.suppress(WorkflowFailureError):
             await stage.client.get_workflow_handle(last).result()
     await keep(running, "notified", [(1, "forward")], {"notified.notification": last})
+
+
+async def disabled(stage: Stage) -> None:
+    """Hosts are disabled, and one enabled again, while their batch is under way."""
+    play = await stage.play(hosts=6, max_unavailable=2, application="disabled")
+    play.script.hold()
+    running = await play.start("1.0")
+    await play.under_way(4)
+    await stage.apollo.disable(play.application, "prod", ["h5", "h6"], "their disks")
+    await until(lambda: _looked(running, 1), "the batch has looked")
+    await stage.apollo.enable(play.application, "prod", "h6")
+    await until(lambda: _looked(running, 2), "it has looked again")
+    play.script.let_go()
+    assert (await running.result()).outcomes == {"updated": 5, "not_started": 1}
+    await keep(running, "disabled", [(1, "forward")])
+
+
+async def _looked(running: Running, times: int) -> bool:
+    events = await running.events(running.batch())
+    kinds = [each.activity_task_scheduled_event_attributes.activity_type.name for each in events]
+    return kinds.count("look_again") == times
 
 
 async def newest(stage: Stage, kind: str) -> str:

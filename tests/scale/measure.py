@@ -11,11 +11,11 @@ from pathlib import Path
 from uuid import uuid4
 
 from temporalio.client import Client
-from temporalio.contrib.pydantic import pydantic_data_converter
 
 from apollo import names
 from apollo.client import Apollo
 from apollo.cluster import pollers
+from apollo.codec import data_converter
 from apollo.domain.capacity import allowance, lanes
 from apollo.domain.rollout import DeploymentResult
 from apollo.local.process import Program
@@ -131,7 +131,7 @@ async def measure(folder: Path, hosts: int, seed: int) -> Measured:
     )
     server = TemporalServer(folder / "temporal")
     async with server, Apollo.connect(settings) as apollo:
-        client = await Client.connect(server.address, data_converter=pydantic_data_converter)
+        client = await Client.connect(server.address, data_converter=data_converter())
         apollo._temporal = client
         await fleet.found(apollo, folder, hosts)
         idle = [await _idle(client, folder, server, hosts)]

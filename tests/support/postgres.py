@@ -31,9 +31,41 @@ class PostgresServer:
     """Where it answers, and the databases that tests have been given."""
 
     port: int
+    bin_folder: Path
+    folder: Path
+    user: str | None
+    log: Path
+    process: "subprocess.Popen[bytes] | None" = None
     _names: dict[Path, str] = field(default_factory=dict)
     _free: list[str] = field(default_factory=list)
     _count: Iterator[int] = field(default_factory=lambda: itertools.count(1))
+
+    def initialise(self) -> None:
+        """Make its files. The locale does not sort as Python does: nothing may rely on it."""
+        made = [f"{self.bin_folder}/initdb", "--pgdata", f"{self.folder}/data", "--auth=trust"]
+        made += [f"--username={USER}", "--no-sync", "--encoding=UTF8"]
+        made += ["--locale-provider=icu", "--icu-locale=en"]
+        subprocess.run(made, check=True, user=self.user, cwd=self.folder, capture_output=True)
+
+    def start(self) -> None:
+        """Start it, and wait until it answers."""
+        command = [f"{self.bin_folder}/postgres", "-D", f"{self.folder}/data"]
+        command += ["-p", str(self.port), "-k", str(self.folder)]
+        command += ["-c", "listen_addresses=127.0.0.1", "-c", "fsync=off"]
+        with self.log.open("ab") as log:
+            self.process = subprocess.Popen(
+                command, user=self.user, cwd=self.folder, stdout=log, stderr=log
+            )
+        ready = [f"{self.bin_folder}/pg_isready", "-q", "-h", "127.0.0.1", "-p", str(self.port)]
+        while subprocess.run(ready).returncode != 0:
+            assert self.process.poll() is None, "postgres has ended"
+
+    def stop(self, how: signal.Signals = signal.SIGQUIT) -> None:
+        """End it; as it is, like a crash: it recovers from its log when it starts again."""
+        if self.process:
+            self.process.send_signal(how)
+            self.process.wait(30)
+            self.process = None
 
     def url(self, database: str) -> str:
         """The URL of a database."""
@@ -88,53 +120,17 @@ def postgres_server(folder: Path) -> Iterator[PostgresServer]:
     user = "postgres" if os.geteuid() == 0 else None
     with tempfile.TemporaryDirectory(prefix="apollo-pg") as name:
         port = ReservedPort()
-        data = Path(name) / "data"
         if user:
             os.chown(name, pwd.getpwnam(user).pw_uid, -1)
-        # The locale is one that does not sort as Python does: nothing may rely on it.
-        made: list[Path | str] = [
-            bin_folder / "initdb",
-            "--pgdata",
-            data,
-            "--auth=trust",
-            f"--username={USER}",
-        ]
-        made += ["--no-sync", "--encoding=UTF8", "--locale-provider=icu", "--icu-locale=en"]
-        subprocess.run(made, check=True, user=user, cwd=name, capture_output=True)
-        command: list[Path | str] = [
-            bin_folder / "postgres",
-            "-D",
-            data,
-            "-p",
-            str(port.number),
-            "-k",
-            name,
-        ]
-        command += ["-c", "listen_addresses=127.0.0.1", "-c", "fsync=off"]
-        with (folder / "postgres.log").open("wb") as log:
-            process = subprocess.Popen(command, user=user, cwd=name, stdout=log, stderr=log)
-            try:
-                server = PostgresServer(port.number)
-                _wait(bin_folder, port.number, process)
-                server.make_template()
-                yield server
-            finally:
-                process.send_signal(signal.SIGINT)  # SIGTERM would wait for clients
-                process.wait(30)
-                port.release()
-
-
-def _wait(bin_folder: Path, port: int, process: subprocess.Popen[bytes]) -> None:
-    command: list[Path | str] = [
-        bin_folder / "pg_isready",
-        "-q",
-        "-h",
-        "127.0.0.1",
-        "-p",
-        str(port),
-    ]
-    while subprocess.run(command).returncode != 0:
-        assert process.poll() is None, "postgres has ended"
+        server = PostgresServer(port.number, bin_folder, Path(name), user, folder / "postgres.log")
+        server.initialise()
+        server.start()
+        try:
+            server.make_template()
+            yield server
+        finally:
+            server.stop(signal.SIGINT)  # SIGTERM would wait for clients
+            port.release()
 
 
 def _version(path: Path) -> float:

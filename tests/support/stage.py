@@ -23,6 +23,7 @@ from apollo.activities.alarms import AlarmActivities
 from apollo.activities.deployments import DeploymentActivities
 from apollo.activities.host_keys import KeyActivities
 from apollo.activities.hosts import HostActivities
+from apollo.activities.lending import LendingActivities
 from apollo.activities.logs import LogActivities, PrintedActivities
 from apollo.activities.notifications import NotificationActivities
 from apollo.activities.once import OnceActivities
@@ -60,7 +61,7 @@ from apollo.settings import Settings
 from apollo.webhooks import post
 from apollo.workers.worker import WORKFLOWS, activities_of
 
-PATIENCE = 20.0
+PATIENCE = 60.0
 SKIPPING = {"frontend.WorkflowTimeSkippingEnabled": "true"}
 LOCATIONS = ("fra1", "ams1", "lhr1", "iad1")
 End = Outcome | type[errors.TurnError]
@@ -514,11 +515,12 @@ class Stage:
                 control,
                 promotions,
                 sync,
-                OnceActivities(self.catalog),
+                OnceActivities(self.catalog, self.polling),
                 ProgressActivities(self.catalog, self.polling),
                 SteeringActivities(self.catalog),
                 KeyActivities(self.catalog),
                 LogActivities(self.catalog, store),
+                LendingActivities(store),
                 AlarmActivities(self.catalog, self.actors.read_alarm, every=0.1),
                 _notifications(self.catalog),
             ),

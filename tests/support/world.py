@@ -48,12 +48,14 @@ class World:
         locations: Mapping[str, int],
         environment: str = "strategy: {max_unavailable: 25%}",
         takeover: float = 3,
+        catalog: str = "",
     ) -> None:
         self.folder = folder
         self.hook_log = folder / "hooks.log"
         self.workers: list[subprocess.Popen[bytes]] = []
         self._environment = environment
         self._takeover = takeover
+        self._catalog = catalog
         self._locations = locations
         self._stack = AsyncExitStack()
 
@@ -64,7 +66,10 @@ class World:
             self.temporal = await enter(TemporalServer(self.folder / "temporal"))
             self.fleet = await enter(SshFleet(self.folder / "fleet", self._locations))
             self.settings = Settings(
-                home=self.folder / "home", ssh_key=self.fleet.client_key, identity="tester"
+                home=self.folder / "home",
+                ssh_key=self.fleet.client_key,
+                identity="tester",
+                catalog=self._catalog,
             )
             os.environ["TEMPORAL_ADDRESS"] = self.temporal.address
             self.apollo = await enter(Apollo.connect(self.settings))
@@ -109,6 +114,7 @@ class World:
         environment = {
             **os.environ,
             "APOLLO_HOME": str(self.settings.home),
+            "APOLLO_CATALOG": self._catalog,
             "APOLLO_SSH_KEY": str(self.fleet.client_key),
             "APOLLO_TAKEOVER": str(self._takeover),
             "APOLLO_GRACE": "1",

@@ -14,6 +14,8 @@ from apollo.catalog.engine import with_driver
 from apollo.catalog.migration import upgrade
 from apollo.catalog.tables import metadata
 from apollo.errors import Refused, Unavailable
+from apollo.settings import Settings
+from apollo.wiring import open_catalog
 from tests.support.catalogs import in_file, new_catalog, url
 
 everywhere = pytest.mark.usefixtures("every_database")
@@ -108,6 +110,34 @@ async def test_a_newer_catalog_is_refused(tmp_path: Path) -> None:
 
         with pytest.raises(Refused, match="another version of Apollo"):
             await catalog.migrate()
+        await catalog.migrate(newer=True)
+        assert await catalog.environments.list() == []
+
+
+@everywhere
+async def test_a_revision_that_never_was_is_refused_in_any_case(tmp_path: Path) -> None:
+    async with Catalog.open(url(tmp_path / "catalog.db")) as catalog:
+        await catalog.migrate()
+        async with catalog._database.write() as connection:
+            await connection.execute(text("UPDATE alembic_version SET version_num = '0000'"))
+
+        with pytest.raises(Refused, match="another version of Apollo"):
+            await catalog.migrate(newer=True)
+
+
+@everywhere
+async def test_a_worker_of_a_build_works_with_newer_tables(tmp_path: Path) -> None:
+    where = url(tmp_path / "catalog.db")
+    async with Catalog.open(where) as catalog:
+        await catalog.migrate()
+        async with catalog._database.write() as connection:
+            await connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
+
+    async with open_catalog(Settings(home=tmp_path, catalog=where, build_id="1")) as catalog:
+        assert await catalog.environments.list() == []
+    with pytest.raises(Refused, match="another version of Apollo"):
+        async with open_catalog(Settings(home=tmp_path, catalog=where)):
+            pass
 
 
 @everywhere

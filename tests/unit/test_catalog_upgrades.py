@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from alembic import command
 from alembic.script import ScriptDirectory
-from sqlalchemy import Connection, create_engine, func, insert, inspect, select
+from sqlalchemy import Connection, create_engine, func, insert, inspect, select, text
 from sqlalchemy.pool import NullPool
 
 from apollo.catalog import Catalog
@@ -98,7 +98,7 @@ def write(where: str, past: Past) -> Past:
             columns = {column["name"] for column in found.get_columns(table.name)}
             held[table.name] = [
                 {name: value for name, value in row.items() if name in columns}
-                for row in past[table.name]
+                for row in past.get(table.name, [])
             ]
             if table.name == "catalog":  # named by the first migration
                 connection.execute(table.delete())
@@ -108,6 +108,16 @@ def write(where: str, past: Past) -> Past:
                 serial = func.pg_get_serial_sequence(table.name, "id")
                 connection.execute(select(func.setval(serial, func.max(table.c.id))))
     return held
+
+
+def unfilled(where: str, past: Past) -> list[str]:
+    """Tables that the database has and the past left empty, whether today's code knows them or not.
+
+    A revision that adds or keeps a table nobody fills has an upgrade that nobody has seen.
+    """
+    with connected(where) as connection:
+        there = set(inspect(connection).get_table_names()) - {"alembic_version"}
+    return sorted(table for table in there if not past.get(table))
 
 
 def lost(past: Past, now: Past) -> list[str]:
@@ -133,6 +143,7 @@ async def test_an_upgrade_loses_nothing(tmp_path: Path, revision: str) -> None:
     then = url(tmp_path / "then.db")
     upgrade_to(then, revision)
     past = write(then, today)
+    assert unfilled(then, past) == [], "a past has something in each table of its revision"
     upgrade_to(then, "head")
 
     assert lost(past, read(then)) == []
@@ -144,6 +155,8 @@ async def test_an_upgrade_loses_nothing(tmp_path: Path, revision: str) -> None:
         assert await catalog.hosts.states("shop", "prod") == await same.hosts.states("shop", "prod")
         assert await catalog.keys.list("shop", "prod") == await same.keys.list("shop", "prod")
         assert await catalog.audit.list("shop") == await same.audit.list("shop")
+        if "promotions" in past:
+            assert await catalog.promotions.running() == await same.promotions.running() != []
         after = await opened(catalog, "w2")
         assert after.number == known.number + 1
         assert await catalog.leases.release(known.workflow_id)
@@ -151,6 +164,23 @@ async def test_an_upgrade_loses_nothing(tmp_path: Path, revision: str) -> None:
         await catalog.turns.record(after.uuid, "forward", [ended("web1", runs="b")])
         newest, before = await catalog.hosts.history("shop", "prod", "web1")
         assert (newest.release, before.release) == ("b", "a")
+
+
+@pytest.mark.parametrize("revision", REVISIONS)
+async def test_what_an_older_apollo_writes_fits_into_the_newest_tables(
+    tmp_path: Path, revision: str
+) -> None:
+    """Its workers go on writing after an upgrade, until what has begun on them has ended."""
+    await live(url(tmp_path / "today.db"))
+    then = url(tmp_path / "then.db")
+    upgrade_to(then, revision)
+    past = write(then, read(url(tmp_path / "today.db")))
+    newest = url(tmp_path / "newest.db")
+    upgrade_to(newest, "head")
+
+    write(newest, past)
+
+    assert lost(past, read(newest)) == []
 
 
 async def test_what_an_upgrade_loses_is_seen(tmp_path: Path) -> None:
@@ -165,3 +195,15 @@ async def test_what_an_upgrade_loses_is_seen(tmp_path: Path) -> None:
 
     missed = lost(past, read(where))
     assert {line.split(":")[0] for line in missed} == {"host_state", "host_keys"}
+
+
+async def test_a_table_that_no_past_fills_is_seen(tmp_path: Path) -> None:
+    """The control: a revision adds a table, and `live` knows nothing of it."""
+    where = url(tmp_path / "catalog.db")
+    await live(where)
+    past = read(where)
+    assert unfilled(where, past) == []
+    with connected(where) as connection:
+        connection.execute(text("CREATE TABLE added_by_a_revision (id INTEGER)"))
+
+    assert unfilled(where, past) == ["added_by_a_revision"]

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from apollo.domain.capacity import Allowance
 from apollo.domain.controls import ACTIONS, Controls, pace_refusal
 from apollo.domain.deployment import PaceControl
-from apollo.domain.details import deployment_details
+from apollo.domain.details import GAP, deployment_details
 from apollo.domain.rollout import LocationCounts, Opened, Progress, WaveOutline
 from apollo.domain.status import DeploymentState
 
@@ -199,7 +199,7 @@ def test_details_are_a_table_of_waves_by_locations() -> None:
         f"forward/1/{batch}": Progress(wave=1, batch=batch, phase="forward", locations=counts)
         for batch in (1, 2)
     }
-    counts = {"location-01": LocationCounts(ended=1)}
+    counts = {"location-01": LocationCounts(ended=1, out=1)}
     back = {"rollback/1/1": Progress(wave=1, batch=1, phase="rollback", locations=counts)}
     text = deployment_details(opened(2, 2), DeploymentState.PAUSED, "no room", forward | back)
     assert text.splitlines() == [
@@ -207,13 +207,13 @@ def test_details_are_a_table_of_waves_by_locations() -> None:
         "",
         "no room",
         "",
-        "| | location-00 | location-01 |",
-        "|---|---|---|",
-        "| wave 1 (9 hosts) | 4 ended, 2 failed | · |",
-        "| wave 2 (9 hosts) | · | · |",
-        "| rollback | · | 1 ended |",
+        f"|  | {GAP}location-00 | {GAP}location-01 |",
+        "|:--|:--|:--|",
+        f"| wave 1 (9 hosts) | {GAP}4 ended, 2 failed | {GAP}· |",
+        f"| wave 2 (9 hosts) | {GAP}· | {GAP}· |",
+        f"| rollback | {GAP}· | {GAP}1 ended, 1 out |",
         "",
-        "Signals and updates: `resume`, `abort`, `rollback`",
+        "More Actions → Send an Update: `resume`, `pace`, `skip`, `retry`, `rollback`, `abort`",
     ]
 
 
@@ -223,7 +223,7 @@ def test_details_stay_small(waves: int, locations: int, text: str) -> None:
     given = opened(waves, locations)
     text = deployment_details(given, DeploymentState.RUNNING, text * 100_000, progress(given))
     assert len(text) < 11_000
-    assert text.endswith("`pace`")
+    assert text.endswith("`abort`")
 
 
 @given(st.text(max_size=300))
@@ -231,8 +231,16 @@ def test_no_text_becomes_markup(text: str) -> None:
     bare = deployment_details(opened(), DeploymentState.PAUSED, "x", {}).split("\n")
     shown = deployment_details(opened(), DeploymentState.PAUSED, f"x{text}", {}).split("\n")
     assert shown[:2] + shown[3:] == bare[:2] + bare[3:], "it stays on its line"
-    assert not set("<|`") & set(shown[2])
-    assert not re.search(r"(?<!\\)(\\\\)*[*\[\]{}~]", shown[2])
+    assert not set("|`") & set(shown[2])
+    assert not re.search(r"(?<!\\)(\\\\)*[*\[\]{}~<&]", shown[2])
+
+
+def test_details_show_the_signal_that_was_ignored_and_nothing_more_to_say_at_the_end() -> None:
+    ignored = "The signal resume was ignored: it is not paused: it is running"
+    text = deployment_details(opened(), DeploymentState.RUNNING, "", {}, ignored)
+    assert text.splitlines()[-3] == ignored
+    ended = deployment_details(opened(), DeploymentState.SUCCEEDED, "", {})
+    assert ended.splitlines()[-1].startswith("| wave 2")
 
 
 @pytest.mark.parametrize("text", ["# heading", "> quote", "- item", "+ item", "=== "])

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from temporalio.client import WorkflowUpdateFailedError
+from temporalio.exceptions import ApplicationError
 
 from apollo.errors import Refused
 from tests.support.stage import Running, Stage, failures
@@ -128,6 +129,32 @@ async def test_updates_with_no_input_or_the_wrong_one(stage: Stage, word: object
     play.script.let_go()
     assert (await running.result()).state == "succeeded"
     assert failures(await running.events()) == []
+
+
+async def test_the_wrong_shape_is_refused_in_a_sentence_and_a_pace_may_be_a_number(
+    stage: Stage,
+) -> None:
+    play = await stage.play(hosts=8, max_unavailable=1)
+    play.script.hold()
+    running = await play.start()
+    await play.under_way(2)
+    for name, word, found in (
+        ("pause", "latency", 'the input: expected a JSON object, found "latency"'),
+        ("pause", {"by": 7}, "by: expected text, found 7"),
+        ("pace", {"max_unavailable": ["20%"]}, 'max_unavailable: expected text, found ["20%"]'),
+    ):
+        with pytest.raises(WorkflowUpdateFailedError) as caught:
+            await running.handle.execute_update(name, word)
+        refusal = caught.value.cause
+        assert isinstance(refusal, ApplicationError)
+        assert refusal.message.startswith(f"{found}; an example: {{")
+        assert refusal.type == "Refused"
+        assert refusal.failure
+        assert not refusal.failure.stack_trace
+    assert await running.handle.execute_update("pace", {"max_unavailable": 2}) == "pace: running"
+    await play.under_way(4)
+    play.script.let_go()
+    await running.result()
 
 
 async def test_two_inputs_unknown_fields_and_unknown_updates(stage: Stage) -> None:

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 from temporalio.client import Client, WorkflowExecutionStatus, WorkflowFailureError
-from temporalio.contrib.pydantic import pydantic_data_converter
 
 from apollo import names
+from apollo.codec import data_converter
 from apollo.domain.environment import TROUBLE, StateName, Webhook
 from apollo.domain.notification import NotificationInput
 from apollo.domain.status import DeploymentState, Outcome
@@ -291,7 +291,7 @@ async def test_another_detail_of_the_same_state_is_not_told(
 async def test_the_worker_that_is_shipped_carries_notifications_out(tmp_path: Path) -> None:
     settings = Settings(home=tmp_path / "home", identity="ada")
     async with TemporalServer(tmp_path / "temporal") as server:
-        client = await Client.connect(server.address, data_converter=pydantic_data_converter)
+        client = await Client.connect(server.address, data_converter=data_converter())
         given = NotificationInput(
             deployment="nobody-knows-it",
             workflow_id="x",

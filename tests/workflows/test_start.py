@@ -94,6 +94,12 @@ async def test_what_is_missing_or_unknown_is_named(stage: Stage) -> None:
     assert "nosuch" in await why(await start(stage, asked(play, environment="nosuch")))
     assert "runs no release yet" in await why(await start(stage, asked(play, release=None)))
     assert "h9" in await why(await start(stage, asked(play, limit="h9")))
+    assert "limt is no field: did you mean limit?" in await why(
+        await start(stage, asked(play, limt="h1"))
+    )
+    assert 'the input: expected a JSON object, found "prod"' in await why(
+        await start(stage, "prod")
+    )
     assert await stage.catalog.deployments.list(play.application, "prod") == []
 
 

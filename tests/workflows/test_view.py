@@ -1,10 +1,13 @@
 """What people see in the Temporal UI: search attributes, details, summaries, red failures."""
 
+import re
+
 import pytest
 from temporalio.api.enums.v1 import EventType
 from temporalio.api.sdk.v1 import WorkflowMetadata
 
 from apollo import names
+from apollo.domain.details import GAP
 from apollo.domain.status import Outcome
 from apollo.errors import ConnectFailed
 from tests.support.stage import Running, Stage, until
@@ -18,7 +21,7 @@ async def metadata(running: Running) -> WorkflowMetadata:
 
 
 async def details(running: Running) -> str:
-    return str((await metadata(running)).current_details)
+    return str((await metadata(running)).current_details).replace(GAP, "")
 
 
 async def found(stage: Stage, query: str) -> list[str]:
@@ -58,21 +61,24 @@ async def test_details_show_waves_by_location_and_the_next_words(stage: Stage) -
     text = await details(running)
     assert text.splitlines()[0] == f"**{play.application}/prod#1** nothing → 1.1: **awaiting**"
     assert "wave 2 waits for approval" in text
-    assert "| | fra1 | ams1 |" in text
+    assert "|  | fra1 | ams1 |" in text
     assert "| wave 1 (2 hosts) | 1 ended | 1 ended, 1 failed |" in text
     assert "| wave 2 (4 hosts) | · | · |" in text
     assert "`approve`" in text
     await running.said.pause("<img src=x> [click](http://evil) | `rm`")
     await running.until("paused")
     text = await details(running)
-    assert "<img" not in text
+    assert re.search(r"(?<!\\)<img", text) is None
     assert "[click]" not in text
     assert "`resume`" in text
+    await running.handle.signal("pause")
+    await until(lambda: _shows(running, "pause was ignored: it is paused already"), "it says so")
     await running.said.resume()
     await running.said.approve()
     await running.result()
     text = await details(running)
     assert "**partial**" in text
+    assert "ignored" not in text
     assert len(text) < 8000
 
 
@@ -149,3 +155,7 @@ async def test_two_hundred_hosts_stay_within_events_and_payloads(
 
 async def _finds(stage: Stage, query: str, running: Running) -> bool:
     return running.id in await found(stage, query)
+
+
+async def _shows(running: Running, words: str) -> bool:
+    return words in await details(running)
