@@ -5,7 +5,6 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
-from temporalio import workflow
 from temporalio.api.failure.v1 import Failure
 from temporalio.converter import DefaultFailureConverter, PayloadConverter
 from temporalio.exceptions import ApplicationError
@@ -47,9 +46,9 @@ class PlainFailures(DefaultFailureConverter):
         """Write an exception into a failure."""
         if isinstance(exception, ValidationError) and exception.title in _BY_NAME:
             exception = ApplicationError(explain(exception), type="Refused", non_retryable=True)
+        if isinstance(exception, ApplicationError) and exception.type == "Refused":
+            exception = exception.with_traceback(None)
         super().to_failure(exception, payload_converter, failure)
-        if workflow.in_workflow() and failure.application_failure_info.type == "Refused":
-            failure.stack_trace = ""
 
 
 class HiddenFailures(PlainFailures):

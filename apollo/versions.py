@@ -23,6 +23,7 @@ from apollo.errors import Refused, Unavailable
 _PAUSE = 0.25
 _SPREAD = 30.0
 """Seconds that the server may take to tell all its queues, however short one wants to wait."""
+_NOT_YET = (RPCStatusCode.NOT_FOUND, RPCStatusCode.FAILED_PRECONDITION)
 _UNDER_WAY = RoutingConfigUpdateState.ROUTING_CONFIG_UPDATE_STATE_IN_PROGRESS
 
 
@@ -121,17 +122,30 @@ async def switch(
         ignore_missing_task_queues=force,
         allow_no_pollers=force,
     )
-    try:
-        answer = await client.workflow_service.set_worker_deployment_current_version(request)
-    except RPCError as error:
-        if error.status in (RPCStatusCode.FAILED_PRECONDITION, RPCStatusCode.NOT_FOUND):
-            raise Refused(
-                f"Temporal does not make build {build} current: {error.message}",
-                hint="apollo cluster versions shows the builds; --force switches all the same",
-            ) from error
-        raise _unavailable(client, error) from error
-    await _spread(client, build, max(deadline, time.monotonic() + _SPREAD))
-    return Switched(build, answer.previous_deployment_version.build_id)
+    deadline = max(deadline, time.monotonic() + _SPREAD)
+    previous = await _made_current(client, request, deadline)
+    await _spread(client, build, deadline)
+    return Switched(build, previous)
+
+
+async def _made_current(
+    client: Client, request: SetWorkerDeploymentCurrentVersionRequest, deadline: float
+) -> str:
+    """The build before; a server tells who polls before it knows the build that they are of."""
+    while True:
+        try:
+            answer = await client.workflow_service.set_worker_deployment_current_version(request)
+        except RPCError as error:
+            if error.status not in _NOT_YET:
+                raise _unavailable(client, error) from error
+            if time.monotonic() > deadline:
+                raise Refused(
+                    f"Temporal does not make build {request.build_id} current: {error.message}",
+                    hint="apollo cluster versions shows the builds; --force switches all the same",
+                ) from error
+        else:
+            return answer.previous_deployment_version.build_id
+        await asyncio.sleep(_PAUSE)
 
 
 async def _spread(client: Client, build: str, deadline: float) -> None:

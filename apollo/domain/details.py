@@ -12,7 +12,8 @@ ALL = "all locations"
 TABLE = 6000
 """Characters; a larger table shows its locations summed up. The whole is part of a URL."""
 TEXT = 800
-GAP = "\N{EM SPACE}"
+SPACE = "\N{NO-BREAK SPACE}"
+GAP = SPACE * 3
 """Between columns, which touch in the Temporal UI."""
 _MARKUP = re.compile(r"[\\*\[\]{}~!&<]|^[#>+=-]")
 

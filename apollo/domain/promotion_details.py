@@ -2,7 +2,7 @@
 
 from urllib.parse import quote
 
-from apollo.domain.details import columns_of, next_words, plain
+from apollo.domain.details import SPACE, columns_of, next_words, plain
 from apollo.domain.passage import WORDS, Passage
 from apollo.domain.promotion import StageProgress
 
@@ -26,7 +26,7 @@ def promotion_details(application: str, release: str, passage: Passage, ignored:
 
 def _row(stage: StageProgress) -> list[str]:
     approved = f", approved by {plain(stage.approved_by)}" if stage.approved_by else ""
-    since = f"{stage.since:%Y-%m-%d %H:%M:%S} UTC" if stage.since else "·"
+    since = f"{stage.since:%d %b %H:%M} UTC".replace(" ", SPACE) if stage.since else "·"
     return [stage.environment, f"{stage.state}{approved}", _deployment(stage), since]
 
 

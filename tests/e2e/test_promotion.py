@@ -2,10 +2,6 @@
 
 import asyncio
 import json
-import os
-import sys
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from pathlib import Path
 
 from apollo.files.environment import resolve
@@ -41,36 +37,6 @@ class Pipeline(World):
         for name in STAGES:
             resolved = resolve(self.project, name)
             await self.apollo.catalog.environments.apply(resolved, self.project.stages, "tester")
-
-    @asynccontextmanager
-    async def command(self, *words: str) -> AsyncIterator[asyncio.subprocess.Process]:
-        """The command line beside the project, as a process of its own."""
-        process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "apollo.cli", *words),
-            cwd=self.folder,
-            env={
-                **os.environ,
-                "APOLLO_HOME": str(self.settings.home),
-                "APOLLO_IDENTITY": "eve",
-                "PYTHONUNBUFFERED": "1",
-            },
-            stdin=asyncio.subprocess.DEVNULL,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.STDOUT,
-        )
-        try:
-            yield process
-        finally:
-            if process.returncode is None:
-                process.kill()
-                await process.wait()
-
-    async def said(self, *words: str) -> str:
-        """What a command says that must end well."""
-        async with self.command(*words) as process:
-            out, _ = await process.communicate()
-        assert process.returncode == 0, out.decode()
-        return out.decode()
 
     async def starting(self, location: str) -> None:
         """Wait until a host of that fleet runs `start`."""

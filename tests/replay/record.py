@@ -1,8 +1,13 @@
-"""Records histories anew: `python -m tests.replay.record`."""
+"""Records histories anew: `python -m tests.replay.record`.
+
+With a version, as part of its release, into a folder of their own, where they stay as they are:
+`python -m tests.replay.record 1.2.0`.
+"""
 
 import asyncio
 import contextlib
 import json
+import sys
 import tempfile
 from collections.abc import Mapping
 from datetime import timedelta
@@ -340,7 +345,12 @@ async def keep_history(stage: Stage, file: str, workflow_id: str) -> None:
     history = await stage.client.get_workflow_handle(workflow_id).fetch_history()
     events = json.loads(history.to_json(), object_hook=_without_paths)
     kept = {"workflow_id": workflow_id, "history": events}
-    (HISTORIES / f"{file}.json").write_text(json.dumps(kept), encoding="utf-8")
+    (_folder() / f"{file}.json").write_text(json.dumps(kept), encoding="utf-8")
+
+
+def _folder() -> Path:
+    """Where histories are stored: those of a release beside what is recorded from day to day."""
+    return HISTORIES.joinpath(*sys.argv[1:2])
 
 
 def _without_paths(part: dict[str, Any]) -> dict[str, Any]:
@@ -349,7 +359,9 @@ def _without_paths(part: dict[str, Any]) -> dict[str, Any]:
 
 
 async def main() -> None:
-    """Record them all."""
+    """Record them all; what a release has recorded is never recorded again."""
+    if sys.argv[1:]:
+        _folder().mkdir()
     with tempfile.TemporaryDirectory() as folder:
         async with open_stage(Path(folder)) as stage:
             await record(stage)

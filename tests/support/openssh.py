@@ -48,6 +48,8 @@ class OpenSshHost:
     sshd: str
     boot: str = ""
     """What its process 1 starts after sshd, at each boot."""
+    within: str = ""
+    """The network namespace that its line leads into; else this machine's."""
     process: "subprocess.Popen[bytes] | None" = None
 
     @property
@@ -65,21 +67,9 @@ class OpenSshHost:
         self.disk.mkdir(parents=True)
         run("mount", "-t", "tmpfs", "-o", f"size={srv_size},mode=755", "tmpfs", str(self.disk))
         run("ip", "netns", "add", self.link)
-        run(
-            "ip",
-            "link",
-            "add",
-            self.link,
-            "type",
-            "veth",
-            "peer",
-            "name",
-            "eth0",
-            "netns",
-            self.link,
-        )
-        run("ip", "addr", "add", f"{outside}/24", "dev", self.link)
-        run("ip", "link", "set", self.link, "up")
+        self._outside(f"ip link add {self.link} type veth peer name eth0 netns {self.link}")
+        self._outside(f"ip addr add {outside}/24 dev {self.link}")
+        self._outside(f"ip link set {self.link} up")
         for inside in (
             f"ip addr add {self.address}/24 dev eth0",
             "ip link set eth0 up",
@@ -145,11 +135,11 @@ class OpenSshHost:
 
     def cut(self) -> None:
         """Take its line away."""
-        run("ip", "link", "set", self.link, "down")
+        self._outside(f"ip link set {self.link} down")
 
     def heal(self) -> None:
         """Give its line back."""
-        run("ip", "link", "set", self.link, "up")
+        self._outside(f"ip link set {self.link} up")
 
     def serving(self) -> str:
         """The version that the application answers with, asked inside the host."""
@@ -163,8 +153,13 @@ class OpenSshHost:
         if self.process:
             self.kill()
         run("umount", "--lazy", str(self.disk), check=False)
-        run("ip", "link", "del", self.link, check=False)
+        self._outside(f"ip link del {self.link}", check=False)
         run("ip", "netns", "del", self.link, check=False)
+
+    def _outside(self, command: str, *, check: bool = True) -> None:
+        """Run a command where its line ends."""
+        where = ("ip", "netns", "exec", self.within) if self.within else ()
+        run(*where, *command.split(), check=check)
 
     def _children(self) -> list[str]:
         assert self.process
@@ -202,21 +197,26 @@ def openssh_fleet(
     program: Callable[[str], str],
     srv_size: str = "64m",
     boot: Mapping[str, str] | None = None,
+    within: Mapping[str, str] | None = None,
 ) -> Iterator[OpenSshFleet]:
-    """Hosts of these names; nothing of them is left afterwards. `boot` says what some start."""
+    """Hosts of these names; nothing of them is left afterwards.
+
+    `boot` says what some start, `within` into which network namespaces the lines of some lead.
+    """
     sshd = program("sshd")
     for needed in ("ip", "ss", "unshare", "nsenter"):
         program(needed)
     if os.geteuid() != 0:
         pytest.skip("hosts out of namespaces need root")
-    token, net = secrets.token_hex(3), _free_net()
+    token, net = secrets.token_hex(3), free_net()
     folder.mkdir(parents=True, exist_ok=True)
     run("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(folder / "id"))
     hosts: dict[str, OpenSshHost] = {}
     try:
         for number, name in enumerate(names, 1):
             address, link = f"10.{net}.{number}.1", f"ap{token}n{number}"
-            host = OpenSshHost(name, address, folder / name, link, sshd, (boot or {}).get(name, ""))
+            more = (boot or {}).get(name, ""), (within or {}).get(name, "")
+            host = OpenSshHost(name, address, folder / name, link, sshd, *more)
             hosts[name] = host
             host.make(f"10.{net}.{number}.254", srv_size)
             shutil.copy(folder / "id.pub", host.folder / "authorized_keys")
@@ -241,7 +241,7 @@ def start_worker(folder: Path, fleet: OpenSshFleet, **more: str) -> "subprocess.
         )
 
 
-def _free_net() -> int:
+def free_net() -> int:
     """The second number of addresses that no other fleet on this machine has."""
     taken = run("ip", "-4", "-oneline", "addr")
     return secrets.choice([net for net in range(100, 200) if f" 10.{net}." not in taken])

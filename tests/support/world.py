@@ -5,8 +5,8 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Mapping
-from contextlib import AsyncExitStack
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -109,7 +109,39 @@ class World:
         deployment = await self.apollo.deploy("shop", "prod", version, **options)
         return await deployment.result()
 
-    def start_worker(self, **variables: str) -> subprocess.Popen[bytes]:
+    @asynccontextmanager
+    async def command(self, *words: str) -> AsyncIterator[asyncio.subprocess.Process]:
+        """The command line beside the project, as a process of eve's."""
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "apollo.cli", *words),
+            cwd=self.folder,
+            env={
+                **os.environ,
+                "APOLLO_HOME": str(self.settings.home),
+                "APOLLO_IDENTITY": "eve",
+                "PYTHONUNBUFFERED": "1",
+            },
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.STDOUT,
+        )
+        try:
+            yield process
+        finally:
+            if process.returncode is None:
+                process.kill()
+                await process.wait()
+
+    async def said(self, *words: str) -> str:
+        """What a command says that must end well."""
+        async with self.command(*words) as process:
+            out, _ = await process.communicate()
+        assert process.returncode == 0, out.decode()
+        return out.decode()
+
+    def start_worker(
+        self, module: str = "apollo.workers", **variables: str
+    ) -> subprocess.Popen[bytes]:
         """Start a worker; its words go to worker.log."""
         environment = {
             **os.environ,
@@ -122,7 +154,7 @@ class World:
         }
         with (self.folder / "worker.log").open("ab") as log:
             worker = subprocess.Popen(
-                [sys.executable, "-m", "apollo.workers"],
+                [sys.executable, "-m", module],
                 env=environment,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
@@ -137,6 +169,11 @@ class World:
         worker.kill()
         worker.wait()
         return worker.pid
+
+    async def stop_worker(self, worker: "subprocess.Popen[bytes]") -> None:
+        """SIGTERM a worker, as whoever upgrades it does, and wait until it has gone."""
+        self.workers.remove(worker)
+        await asyncio.to_thread(self._end, worker)
 
     def hooks(self) -> list[tuple[str, ...]]:
         """The lines that hooks have appended: time, host, release, turn, step, deployment."""

@@ -6,10 +6,10 @@ import re
 from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
-from urllib.parse import quote
 
 import pytest
 import pytest_asyncio
+from playwright.async_api import expect
 from temporalio.common import HeaderCodecBehavior
 from temporalio.worker import Replayer, Worker
 
@@ -27,7 +27,7 @@ from apollo.settings import Settings
 from apollo.testing.ports import ReservedPort
 from apollo.wiring import connect_temporal
 from apollo.workers.worker import WORKFLOWS, activities_of
-from tests.support.browser import browsing
+from tests.support.browser import temporal_ui
 from tests.support.promotions import pipeline, promote
 from tests.support.readable import Dump, dumps
 from tests.support.receiver import receiving
@@ -352,25 +352,24 @@ async def test_temporals_own_program_reads_through_the_codec_server(sealed: Stag
 
 
 async def test_the_ui_reads_through_the_codec_server(
-    sealed: Stage, codec_port: int, program: Callable[[str], str], tmp_path: Path
+    sealed: Stage, codec_port: int, program: Callable[[str], str]
 ) -> None:
     """Request, summary and the table of current details; nothing while it does not run."""
     play = await sealed.play()
     play.script.hold("h1")
     running = await play.start(reason="wombat")
     await play.began("h1")
-    ui = sealed.server.ui_url
-    run = (await running.describe()).run_id
-    where = f"{ui}/namespaces/default/workflows/{quote(running.id, safe='')}/{run}"
-    codec = CodecServer(EncryptionCodec(KeyRing.parse(KEY)), frozenset({ui}))
-    async with browsing(program("chromium"), tmp_path / "browser") as page:
-        await page.open(f"{where}/timeline")
-        assert "wombat" not in await page.until("Codec Server could not connect")
+    codec = CodecServer(EncryptionCodec(KeyRing.parse(KEY)), frozenset({sealed.server.ui_url}))
+    async with temporal_ui(program("chromium"), sealed.server.ui_url) as ui:
+        await ui.open(running.id)
+        cannot = ui.page.get_by_role("button", name="Codec Server could not connect")
+        await expect(cannot).to_be_visible()
+        assert "wombat" not in await ui.page.inner_text("body")
         async with codec.serving("127.0.0.1", codec_port):
-            await page.open(f"{where}/timeline")
-            assert '"reason": "wombat"' in await page.until("wombat")
-            await page.open(f"{where}/user-metadata")
-            details = await page.until("wave 1 (4 hosts)")
-    assert f"{play.application}/prod 1.0" in details, "the summary"
+            await ui.open(running.id)
+            await ui.reads(ui.page.locator("body"), '"reason": "wombat"')
+            await ui.details_that(lambda text: "wave 1 (4 hosts)" in text)
+            summary = ui.page.frame_locator("iframe").first.locator("main")
+            assert f"{play.application}/prod 1.0" in await summary.inner_text()
     play.script.let_go()
     await running.result()
