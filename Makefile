@@ -22,7 +22,7 @@ demo: $(READY) ## Three releases on twelve hosts under traffic, a worker killed 
 test: $(READY) ## All tests; real parts that are not installed are skipped, unless APOLLO_REQUIRE names them
 	$(BIN)/python -m pytest $(SIDE_BY_SIDE) tests/unit tests/alarms tests/cli tests/docs tests/hosts
 	$(BIN)/python -m pytest $(SIDE_BY_SIDE) tests/workflows tests/replay tests/scale
-	$(BIN)/python -m pytest $(SIDE_BY_SIDE) tests/e2e tests/chaos tests/examples tests/faults --ignore tests/e2e/test_speed.py
+	$(BIN)/python -m pytest $(SIDE_BY_SIDE) tests/e2e tests/chaos tests/examples tests/faults tests/telemetry --ignore tests/e2e/test_speed.py
 	$(BIN)/python -m pytest tests/e2e/test_speed.py
 
 torture: $(READY) ## Crashes between any two commands of the host script, for long: APOLLO_TORTURE examples
@@ -47,7 +47,7 @@ schema: $(READY) ## Write the JSON Schemas of the files anew
 
 lock: ## Lock what Apollo, its development and its image need, with hashes
 	uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --python-version 3.11 \
-		--extra aws --extra embedded --extra postgres --extra stores --group dev pyproject.toml --output-file requirements.lock
+		--extra aws --extra embedded --extra otlp --extra postgres --extra stores --group dev pyproject.toml --output-file requirements.lock
 	uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --python-version 3.11 \
-		--extra aws --extra postgres --extra stores --group build --constraints requirements.lock pyproject.toml \
+		--extra aws --extra otlp --extra postgres --extra stores --group build --constraints requirements.lock pyproject.toml \
 		--output-file requirements.image.lock

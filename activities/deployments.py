@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
@@ -12,6 +12,7 @@ from temporalio.exceptions import ApplicationError
 from apollo.activities.explained import explained
 from apollo.activities.host_keys import accepted_keys, keep_accepted, keys_of
 from apollo.activities.lease import LeaseKeeper
+from apollo.activities.trail import Place, Trail, trace_of
 from apollo.catalog.records import HostRow, NewDeployment, StoredDeployment
 from apollo.domain.budget import Ended, end_state
 from apollo.domain.capacity import allowance, side_by_side
@@ -70,6 +71,7 @@ class DeploymentActivities:
     takeover: timedelta = timedelta(seconds=10)
     pull_above: int = 200
     """Hosts of a deployment above which they pull artifacts, where the store has URLs."""
+    trail: Trail = field(default_factory=Trail)
 
     @activity.defn
     @explained
@@ -126,7 +128,7 @@ class DeploymentActivities:
     @explained
     async def await_lease(self, given: LeaseInput) -> LeaseAnswer:
         """Wait until the environment's lease is ours, or it is clear that it will not be."""
-        keeper = LeaseKeeper(self.catalog, self.client)
+        keeper = LeaseKeeper(self.catalog, self.client, self.trail)
         while (answer := await keeper.ask(given)) is None:
             activity.heartbeat()
             await asyncio.sleep(_ASK_AGAIN)
@@ -166,6 +168,7 @@ class DeploymentActivities:
             restart=stored.kind == "restart",
             pull=Opened.model_validate(stored.plan).hosts > self.pull_above,
             stop=stored.request.get("stop", "running"),
+            trace=trace_of(stored).id,
         )
 
     @activity.defn
@@ -206,8 +209,10 @@ class DeploymentActivities:
     @explained
     async def record(self, given: RecordInput) -> Recorded | None:
         """Write how hosts ended, and tell of hosts of the batch that have left the inventory."""
-        await self.catalog.turns.record(given.deployment, given.phase, given.records)
+        news = await self.catalog.turns.record(given.deployment, given.phase, given.records)
         stored = await self.catalog.deployments.by_uuid(given.deployment)
+        place = Place(given.phase, given.wave, given.batch)
+        await self.trail.turns(stored, place, given.records, news=bool(news))
         await keep_accepted(self.catalog, stored, accepted_keys(given.records))
         gone = await self._gone(stored)
         if not gone:
@@ -290,6 +295,7 @@ class DeploymentActivities:
         )
         ended = await self.catalog.deployments.end(given.deployment, state, given.detail)
         await self.catalog.leases.release(given.workflow_id)
+        await self.trail.deployment(stored, ended, rows)
         return DeploymentResult(
             label=ended.label,
             state=ended.state,

@@ -2,7 +2,9 @@
 
 import asyncio
 import contextlib
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -15,6 +17,7 @@ from apollo.domain.status import Outcome
 from apollo.domain.turn import TurnInput, TurnRecord
 from apollo.errors import TurnError
 from apollo.ports import Footing, RunTurn
+from apollo.telemetry.metrics import Value
 
 EXPECTED = ApplicationErrorCategory.BENIGN
 """Hosts fail: that is recorded, and red in the history, but no reason for a worker's traceback."""
@@ -28,6 +31,9 @@ class HostActivities:
     """What workers do to hosts."""
 
     run_turn: RunTurn
+    _under_way: dict[object, tuple[TurnInput, Footing]] = field(default_factory=dict)
+    _places: set[tuple[str, str, str]] = field(default_factory=set)
+    """Where there were turns: what is told of a place does not end in silence."""
 
     @activity.defn
     async def turn(self, given: TurnInput) -> TurnRecord:
@@ -56,21 +62,23 @@ class HostActivities:
         info = activity.info()
         given = given.knowing(footing.host_key)
         attempt_ms = int(info.current_attempt_scheduled_time.timestamp() * 1000)
-        log = _LOG.bind(deployment=given.label, host=given.host.name, wave=given.wave)
-        log.info("turn begins", phase=given.phase, turn=given.turn, attempt=info.attempt)
-        work = asyncio.ensure_future(self.run_turn(given, attempt_ms, footing))
-        try:
-            async with heartbeats(footing.details):
-                record = await _see_through(work, footing)
-        except TurnError as error:
-            log.warning("attempt failed", error=error.code, step=error.step, found=error.message)
-            raise failure_of(given, error, footing, info) from None
-        if record is None:
-            log.info("turn handed over", step=footing.step)
-            activity.heartbeat(footing.details())
-            raise _handed_over()
-        record = record.model_copy(update=_circumstances(footing, info))
-        log.info("turn ended", outcome=str(record.outcome), error=record.error, step=record.step)
+        with self._told_of(given, footing):
+            _LOG.info("turn begins", phase=given.phase, turn=given.turn, attempt=info.attempt)
+            work = asyncio.ensure_future(self.run_turn(given, attempt_ms, footing))
+            try:
+                async with heartbeats(footing.details):
+                    record = await _see_through(work, footing)
+            except TurnError as error:
+                said = {"error": error.code, "step": error.step, "found": error.message}
+                _LOG.warning("attempt failed", **said)
+                raise failure_of(given, error, footing, info) from None
+            if record is None:
+                _LOG.info("turn handed over", step=footing.step)
+                activity.heartbeat(footing.details())
+                raise _handed_over()
+            record = record.model_copy(update=_circumstances(given, footing, info))
+            said = {"error": record.error, "step": record.step}
+            _LOG.info("turn ended", outcome=str(record.outcome), **said)
         if record.outcome.good or record.outcome is Outcome.ROLLED_BACK:
             return record
         raise ApplicationError(
@@ -80,6 +88,34 @@ class HostActivities:
             non_retryable=True,
             category=EXPECTED if record.error else ApplicationErrorCategory.UNSPECIFIED,
         )
+
+    def drained(self) -> list[Value]:
+        """How many hosts turns have out of service, by place; for another thread."""
+        out = Counter(dict.fromkeys(list(self._places), 0))
+        out.update(
+            _place(given)
+            for given, footing in list(self._under_way.values())
+            if footing.drained and not given.once
+        )
+        names = ("application", "environment", "location")
+        return [(number, dict(zip(names, place, strict=True))) for place, number in out.items()]
+
+    @contextlib.contextmanager
+    def _told_of(self, given: TurnInput, footing: Footing) -> Iterator[None]:
+        """Every line that is logged meanwhile says of which turn it tells."""
+        mark = object()
+        self._under_way[mark] = given, footing
+        self._places.add(_place(given))
+        said = {"deployment": given.label, "host": given.host.name, "wave": given.wave}
+        try:
+            with structlog.contextvars.bound_contextvars(**said, trace_id=given.trace):
+                yield
+        finally:
+            del self._under_way[mark]
+
+
+def _place(given: TurnInput) -> tuple[str, str, str]:
+    return given.application, given.environment, given.host.location
 
 
 async def _see_through(work: asyncio.Future[TurnRecord], footing: Footing) -> TurnRecord | None:
@@ -135,10 +171,11 @@ def _inherited(details: Any, attempt: int) -> Footing:
     return Footing(drained=attempt > 1)
 
 
-def _circumstances(footing: Footing, info: activity.Info) -> dict[str, Any]:
+def _circumstances(given: TurnInput, footing: Footing, info: activity.Info) -> dict[str, Any]:
     """What only the activity knows of a turn: its attempts and its time."""
     took = (datetime.now(UTC) - info.scheduled_time).total_seconds()
     return {
+        "location": given.host.location,
         "attempts": info.attempt,
         "attached": tuple(footing.attached),
         "host_key": footing.host_key,
@@ -167,7 +204,7 @@ def failure_of(
         message=error.message,
         left=error.left,
         hint=error.hint,
-        **_circumstances(footing, info),
+        **_circumstances(given, footing, info),
     )
     return ApplicationError(
         error.message,

@@ -3,7 +3,7 @@
 import time
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
 from temporalio.api.common.v1 import Payload
@@ -12,6 +12,7 @@ from temporalio.api.history.v1 import HistoryEvent
 from temporalio.service import RPCError, RPCStatusCode
 
 from apollo import names
+from apollo.activities.trail import Place, Trail
 from apollo.catalog.records import HostRow, Lease, StoredDeployment
 from apollo.domain.deployment import Control
 from apollo.domain.rollout import LeaseAnswer, LeaseInput, Phase
@@ -39,6 +40,7 @@ class LeaseKeeper:
 
     catalog: "Catalog"
     client: "Client"
+    trail: Trail = field(default_factory=Trail)
     _told: str = ""
 
     async def ask(self, given: LeaseInput) -> LeaseAnswer | None:
@@ -118,9 +120,13 @@ class LeaseKeeper:
                 if row is None or row.turns >= turn.number:
                     continue
                 record = end or _lost(turn, stored.label)
-                await self.catalog.turns.record(stored.uuid, phase, [record])
+                news = await self.catalog.turns.record(stored.uuid, phase, [record])
+                place = Place(phase, row.wave, row.batch)
+                await self.trail.turns(stored, place, [record], news=bool(news))
         detail = "its workflow was ended from outside; another deployment took the lease over"
-        await self.catalog.deployments.end(stored.uuid, DeploymentState.ABORTED, detail)
+        ended = await self.catalog.deployments.end(stored.uuid, DeploymentState.ABORTED, detail)
+        rows = await self.catalog.plans.rows(stored.uuid, records=False)
+        await self.trail.deployment(stored, ended, rows)
 
     async def _turns(self, batch: str) -> list[tuple[_Turn, TurnRecord | None]]:
         """The turns that a closed batch had scheduled, with the ends that its history has.

@@ -1,7 +1,7 @@
 """What a deployment asks of the control worker about hooks that run once."""
 
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from temporalio import activity
@@ -11,6 +11,7 @@ from apollo import names
 from apollo.activities.deployments import check_lease, folder_of
 from apollo.activities.explained import explained
 from apollo.activities.host_keys import accepted_keys, keep_accepted, keys_of
+from apollo.activities.trail import Trail, trace_of
 from apollo.domain.environment import Environment
 from apollo.domain.fleet import Host
 from apollo.domain.once import (
@@ -38,6 +39,7 @@ class OnceActivities:
     catalog: "Catalog"
     workers: Callable[[str], Awaitable[int]]
     """How many workers poll a queue."""
+    trail: Trail = field(default_factory=Trail)
 
     @activity.defn
     @explained
@@ -111,6 +113,7 @@ class OnceActivities:
         await self.catalog.outputs.record(given.deployment, [given.record])
         stored = await self.catalog.deployments.by_uuid(given.deployment)
         await keep_accepted(self.catalog, stored, accepted_keys([given.record]))
+        await self.trail.once(stored, given.record)
 
 
 def _turn(
@@ -138,4 +141,5 @@ def _turn(
         manifest=row.manifest,
         folder=folder_of(stored),
         once=step,
+        trace=trace_of(stored).id,
     )

@@ -37,6 +37,7 @@ class StagingActivities:
             "staged ahead",
             deployment=page.hosts.label,
             wave=page.load.wave,
+            trace_id=page.hosts.trace,
             ready=staged.ready,
             failed=sorted(staged.failed),
         )

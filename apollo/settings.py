@@ -64,6 +64,9 @@ class Settings(BaseSettings):
     """How many logins a worker has under way at once."""
     ssh_jump_handshakes: int = Field(default=8, ge=1, le=1000)
     """How many of them go through the same jump host: below the first number of MaxStartups."""
+    trace_turns: int = Field(default=1000, ge=0)
+    """About how many turns of a deployment are traced, where `OTEL_*` asks for traces; and all that
+    failed."""
     slots: int = Field(default=200, ge=1, le=5000)
     """How many turns one worker carries at once."""
     takeover: float = Field(default=10.0, ge=2, le=300)

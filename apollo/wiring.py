@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from temporalio.client import Client
 from temporalio.common import HeaderCodecBehavior
@@ -18,6 +18,9 @@ from apollo.codec import data_converter
 from apollo.domain.manifest import Manifest
 from apollo.errors import Unavailable
 from apollo.settings import LENT, Settings
+
+if TYPE_CHECKING:
+    from temporalio.runtime import Runtime
 
 
 @dataclass(frozen=True)
@@ -70,7 +73,9 @@ async def open_catalog(settings: Settings) -> AsyncIterator[Catalog]:
         yield catalog
 
 
-async def connect_temporal(settings: Settings, namespace: str | None = None) -> Client:
+async def connect_temporal(
+    settings: Settings, namespace: str | None = None, runtime: "Runtime | None" = None
+) -> Client:
     """A client as `TEMPORAL_*` says, else of the server that `apollo up` runs.
 
     `namespace` goes before what `TEMPORAL_NAMESPACE` says. Everything in Apollo that speaks to
@@ -87,6 +92,8 @@ async def connect_temporal(settings: Settings, namespace: str | None = None) -> 
         config["namespace"] = namespace
     config["data_converter"] = data_converter(settings.encryption_key)
     config["header_codec_behavior"] = HeaderCodecBehavior.CODEC
+    if runtime:
+        config["runtime"] = runtime
     try:
         return await Client.connect(**config)
     except RuntimeError as error:

@@ -26,8 +26,10 @@ from apollo.activities.once import OnceActivities
 from apollo.activities.progress import ProgressActivities
 from apollo.activities.promotions import PromotionActivities
 from apollo.activities.staging import StagingActivities
+from apollo.activities.standings import Standings, asked
 from apollo.activities.steering import SteeringActivities
 from apollo.activities.sync import LookActivities, SyncActivities
+from apollo.activities.trail import Trail
 from apollo.alarms import AlarmReader
 from apollo.artifacts.store import Readable
 from apollo.balancers import Lines, build_balancer
@@ -44,7 +46,9 @@ from apollo.links import temporal_link
 from apollo.ports import Hosts
 from apollo.pulse import beating
 from apollo.settings import Settings
-from apollo.telemetry import configure_logging
+from apollo.telemetry.exporting import metering, temporal_runtime, tracing
+from apollo.telemetry.logs import configure_logging
+from apollo.telemetry.metrics import BUDGET_LEFT, HOSTS_DRAINED, HOSTS_OUT
 from apollo.webhooks import post
 from apollo.wiring import StoredManifests, connect_temporal, open_catalog, open_store
 from apollo.workflows.batch import Batch
@@ -63,7 +67,8 @@ WORKFLOWS = (
     *(Deployment, Batch, StageAhead, Promotion, Notification),
     *(Look, Logs, ScanKeys, Piece),
 )
-
+SERVICE = "apollo-worker"
+"""What traces and metrics call it, unless `OTEL_SERVICE_NAME` does."""
 BUILD = f"apollo-{__version__}"
 """The SDK would hash the code of all loaded modules at each start, for seconds, to make one up."""
 MOVING: dict[type, type] = {Promotion: MovingPromotion}
@@ -85,9 +90,10 @@ async def run_worker(settings: Settings, role: Role = "all", locations: Sequence
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    client = await connect_temporal(settings)
-    async with running(client, settings, role, locations), beating(settings.home, role):
-        await stop.wait()
+    async with tracing(SERVICE), metering(SERVICE):
+        client = await connect_temporal(settings, runtime=temporal_runtime(SERVICE))
+        async with running(client, settings, role, locations), beating(settings.home, role):
+            await stop.wait()
 
 
 @asynccontextmanager
@@ -106,8 +112,10 @@ async def running(
         if role in ("hosts", "all"):
             store = borrowed(client, settings) if borrows(settings, role) else open_store(settings)
             runner = _runner(settings, hosts or _ssh(settings), store)
+            turns = HostActivities(runner)
+            stack.enter_context(HOSTS_DRAINED.observed(turns.drained))
             offers = (
-                HostActivities(runner),
+                turns,
                 StagingActivities(runner),
                 LookActivities(Looker(runner.hosts)),
                 PrintedActivities(PrintedReader(runner.hosts, runner.secrets)),
@@ -130,15 +138,19 @@ async def _control(stack: AsyncExitStack, client: Client, settings: Settings) ->
     catalog = await stack.enter_async_context(open_catalog(settings))
     if not await usable(client):  # some servers let nobody list or make them
         await ensure_search_attributes(client)
+    standings = Standings(catalog)
+    stack.enter_context(HOSTS_OUT.observed(asked(standings.hosts_out)))
+    stack.enter_context(BUDGET_LEFT.observed(asked(standings.budget_left)))
     takeover, store = timedelta(seconds=settings.takeover), open_store(settings)
+    trail = Trail(settings.trace_turns)
     reader = AlarmReader(_secrets(settings), tuple(settings.allow_commands))
     polling = partial(present, client, build=settings.build_id)
     return control_worker(
         client,
         settings,
         versioned(WORKFLOWS) if settings.build_id else WORKFLOWS,
-        DeploymentActivities(catalog, store, client, takeover, settings.pull_above),
-        OnceActivities(catalog, polling),
+        DeploymentActivities(catalog, store, client, takeover, settings.pull_above, trail),
+        OnceActivities(catalog, polling, trail),
         ProgressActivities(catalog, polling, settings.build_id),
         SteeringActivities(catalog),
         KeyActivities(catalog),

@@ -164,11 +164,12 @@ class Batch:
     async def _turn(self, hosts: BatchHosts, turn: HostTurn) -> None:
         given = hosts.turn(self._given.load, turn).knowing(self._accepted.get(turn.host.name, ""))
         options = turn_options(given, turn.own_workers, self._given)
-        self._pulse.begun(turn.host.location, workflow.now())
+        began = workflow.now()
+        self._pulse.begun(turn.host.location, began)
         try:
             record = await workflow.execute_activity_method(HostActivities.turn, given, **options)
         except ActivityError as error:
-            record = failed_turn(turn, error)
+            record = failed_turn(turn, error).taking_since(began, workflow.now())
         if record.host_key:
             self._accepted[record.host] = record.host_key
         self._rolling.end(record)
@@ -248,6 +249,7 @@ def failed_turn(turn: HostTurn | TurnInput, error: ActivityError) -> TurnRecord:
         began = bool(cause.cause or cause.last_heartbeat_details)
     return TurnRecord(
         host=turn.host.name,
+        location=turn.host.location,
         turn=turn.turn,
         outcome=Outcome.LOST if began else Outcome.UNREACHABLE,
         error="ContactLost" if began else "NoWorker",

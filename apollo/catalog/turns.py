@@ -16,6 +16,7 @@ from apollo.catalog.hosts import Place, Row, change_states, state_of
 from apollo.catalog.outputs import write_outputs
 from apollo.catalog.plans import rows_of
 from apollo.catalog.records import HostEnd, LastGood, final_outcome
+from apollo.domain.budget import Ended, Tally
 from apollo.domain.rollout import Phase
 from apollo.domain.status import DeploymentState, Outcome
 from apollo.domain.sync import PastTurn
@@ -79,6 +80,28 @@ class Turns:
     async def errors(self, deployment: str) -> dict[str, int]:
         """How many hosts came out with which error."""
         return dict(Counter(end.error for end in await self.ends(deployment) if end.error))
+
+    async def tally(self, deployment: str, phase: Phase) -> Tally:
+        """What has been used of the deployment's budgets so far, on its way forward or back."""
+        columns = (_ROWS.c.outcome, _ROWS.c.was_broken)
+        query = (
+            select(*columns, func.count())
+            .where(
+                _ROWS.c.deployment == deployment,
+                _ROWS.c.phase == phase,
+                _ROWS.c.outcome.is_not(None),
+            )
+            .group_by(*columns)
+        )
+        used = Tally()
+        async with self._database.read() as connection:
+            for outcome, was_broken, number in await connection.execute(query):
+                one = Tally().plus(Ended(Outcome(outcome), was_broken))
+                used = Tally(
+                    failures=used.failures + number * one.failures,
+                    unreachable=used.unreachable + number * one.unreachable,
+                )
+        return used
 
     async def since(
         self, application: str, environment: str, *, number: int, hosts: Collection[str]

@@ -9,6 +9,7 @@ from temporalio.client import Client
 from apollo.artifacts.store import Store
 from apollo.catalog.catalog import Catalog
 from apollo.settings import Settings
+from apollo.telemetry.exporting import tracing
 from apollo.wiring import connect_temporal, open_catalog, open_store
 
 
@@ -20,6 +21,7 @@ class Connection:
         self.store: Store = open_store(settings)
         self.catalog: Catalog
         self._temporal: Client | None = None
+        self._traced = False
         self._stack = AsyncExitStack()
 
     @classmethod
@@ -38,6 +40,12 @@ class Connection:
         trace: TracebackType | None,
     ) -> None:
         await self._stack.aclose()
+
+    async def _trace(self) -> None:
+        """Export the spans of this client, if `OTEL_*` asks for them."""
+        if not self._traced:
+            self._traced = True
+            await self._stack.enter_async_context(tracing("apollo"))
 
     async def temporal(self) -> Client:
         """The Temporal client.

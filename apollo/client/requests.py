@@ -52,7 +52,7 @@ async def _asked(client: Client, workflow_id: str) -> DeploymentRequest | None:
 
 
 def _core(request: DeploymentRequest | None) -> dict[str, object]:
-    """What the request asks for; who asks, and why, may differ."""
+    """What the request asks for; who asks, why, and in which trace, may differ."""
     if request is None:
         return {}
-    return request.model_dump(exclude={"by", "reason"}, exclude_defaults=True)
+    return request.model_dump(exclude={"by", "reason", "traceparent"}, exclude_defaults=True)

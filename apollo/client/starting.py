@@ -8,6 +8,7 @@ from temporalio.exceptions import WorkflowAlreadyStartedError
 from temporalio.service import RPCError
 
 from apollo import names
+from apollo.client.asking import Asking
 from apollo.client.connection import Connection
 from apollo.client.deployments import DeploymentHandle
 from apollo.client.promotions import PromotionHandle, start_promotion
@@ -220,6 +221,9 @@ class Starting(Connection):
         client = await self.temporal()
         application, environment = given.application, given.environment
         workflow_id = names.deployment_id(application, environment, request or str(uuid4()))
+        await self._trace()
+        asking = Asking.begin(workflow_id)
+        given = given.model_copy(update={"traceparent": asking.traceparent})
         try:
             await client.start_workflow(
                 Deployment.run,
@@ -232,5 +236,8 @@ class Starting(Connection):
         except WorkflowAlreadyStartedError:
             await refuse_other(client, workflow_id, given)
         except RPCError as error:
+            await asking.end(given, failed=str(error))
             raise Unavailable(f"Temporal does not start the deployment: {error}") from error
+        else:
+            await asking.end(given)
         return DeploymentHandle(self, workflow_id)

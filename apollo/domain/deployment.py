@@ -37,6 +37,8 @@ class DeploymentRequest(Request):
     if_busy: Literal["refuse", "wait", "supersede"] = "refuse"
     by: str = ""
     reason: str = ""
+    traceparent: str = ""
+    """W3C trace context of whoever asks: the deployment's trace goes on from there."""
 
     @property
     def overrides(self) -> bool:

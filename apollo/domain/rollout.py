@@ -183,6 +183,8 @@ class BatchHosts(Wire):
     restart: bool = False
     pull: bool = False
     stop: Stop = "running"
+    trace: str = ""
+    """The id of the deployment's trace."""
 
     @model_serializer(mode="wrap")
     def _share(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
@@ -225,6 +227,7 @@ class BatchHosts(Wire):
             stop=self.stop if load.phase == "forward" else "running",
             was_lost=host.was_lost,
             adopt=host.adopt,
+            trace=self.trace,
         )
 
 

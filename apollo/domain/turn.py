@@ -74,6 +74,8 @@ class TurnInput(Wire):
     """Nobody knows whether the turn before this one has given the host back to the balancer."""
     adopt: bool = False
     """Take the root over when it belongs to somebody else."""
+    trace: str = ""
+    """The id of the deployment's trace, for what is logged."""
 
     @property
     def activity_id(self) -> str:
@@ -94,6 +96,14 @@ class Step(Wire):
     exit: int | None = None
     seconds: float | None = None
     times: int = 1
+    began: float | None = None
+    """When it began, in seconds of the epoch, by the clock of the worker that asked the host."""
+
+    def later(self, seconds: float) -> "Step":
+        """The same step, by a clock that is so far ahead."""
+        if self.began is None:
+            return self
+        return self.model_copy(update={"began": round(self.began + seconds, 3)})
 
 
 class TurnRecord(Wire):
@@ -101,6 +111,7 @@ class TurnRecord(Wire):
 
     host: str
     outcome: Outcome
+    location: str = ""
     turn: int = 1
     manifest: str | None = None
     """Digest of what the host runs now, if anything."""
@@ -128,6 +139,13 @@ class TurnRecord(Wire):
     note: str = ""
     host_key: str = ""
     """The host key that was accepted though nobody had trusted one (`first_use`)."""
+
+    def taking_since(self, began: datetime, now: datetime) -> "TurnRecord":
+        """The same, with the time that it took where its activity could not tell."""
+        if self.began_at is not None:
+            return self
+        took = (now - began).total_seconds()
+        return self.model_copy(update={"began_at": began, "seconds": round(took, 3)})
 
 
 def handfuls(

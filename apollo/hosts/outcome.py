@@ -200,4 +200,5 @@ def _step(record: StepRecord) -> Step:
         exit=record.exit,
         seconds=round(seconds, 3) if seconds is not None else None,
         times=record.attempts,
+        began=record.start,
     )

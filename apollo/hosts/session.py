@@ -1,6 +1,7 @@
 """A connection to one host over SSH."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
@@ -10,10 +11,11 @@ from typing import Self
 
 import asyncssh
 
-from apollo.errors import ContactLost, NoShell
+from apollo.errors import ContactLost, NoShell, TurnError
 from apollo.hosts.connect import Connector
 from apollo.hosts.transfer import send_file
 from apollo.ports import Reachable, Stream
+from apollo.telemetry.metrics import SSH_CONNECT_DURATION, SSH_CONNECTS
 
 CHANNEL_TRIES = 20
 
@@ -55,7 +57,14 @@ class SshSession:
         """The host key that was accepted though nobody had trusted one (`first_use`)."""
 
     async def __aenter__(self) -> Self:
-        self._connection, self.accepted_key = await self._connector.connect(self._turn)
+        began, result = time.monotonic(), "connected"
+        try:
+            self._connection, self.accepted_key = await self._connector.connect(self._turn)
+        except TurnError as error:
+            result = error.code
+            raise
+        finally:
+            self._count(result, time.monotonic() - began)
         return self
 
     async def __aexit__(
@@ -117,6 +126,16 @@ class SshSession:
                 writer.close()
                 if self._connection.is_closed():  # then what was read says nothing
                     raise self._lost(f"reach port {port}", "it was closed")
+
+    def _count(self, result: str, seconds: float) -> None:
+        said = {
+            "application": self._turn.application,
+            "environment": self._turn.environment,
+            "location": self._turn.host.location,
+            "result": result,
+        }
+        SSH_CONNECTS.add(1, **said)
+        SSH_CONNECT_DURATION.record(seconds, **said)
 
     async def _process(self, line: str) -> asyncssh.SSHClientProcess[bytes]:
         """Start a command; under `MaxSessions 1` the channel before it may still be closing."""

@@ -5,6 +5,7 @@ is only what comes next; what has happened is the journal's to say.
 """
 
 import asyncio
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
@@ -111,6 +112,8 @@ class _Attempt:
         self.secret_values: list[str] = []
         self.pushed_because = ""
         self.printed: dict[str, StepRecord] = {}
+        self.behind = 0.0
+        """Seconds that the host's clock is behind the worker's."""
 
     async def run(self) -> TurnRecord:
         """Take the host as far as it goes."""
@@ -118,7 +121,8 @@ class _Attempt:
         well = record.outcome.good or record.outcome is Outcome.ROLLED_BACK
         printed = outputs(self.printed.values(), self.secret_values, well=well)
         note = "; ".join(filter(None, (record.note, self.pushed_because)))
-        return record.model_copy(update={"outputs": printed, "note": note})
+        steps = tuple(step.later(self.behind) for step in record.steps)
+        return record.model_copy(update={"outputs": printed, "note": note, "steps": steps})
 
     async def _run_turn(self) -> TurnRecord:
         if self.given.manifest is None:
@@ -453,6 +457,8 @@ class _Attempt:
 
     def _notice(self, answer: Answer) -> None:
         self.printed.update(answer.steps)
+        if answer.now:
+            self.behind = time.time() - answer.now
         if answer.attached and answer.attached not in self.footing.attached:
             self.footing.attached.append(answer.attached)
 

@@ -170,6 +170,7 @@ async def test_doctor_counts_the_workers_of_the_current_build(
         await workers.of(stack, "1")
         await workers.of(stack, "2", "control")
         await eventually(lambda: _polls(client, "apollo-hosts"))
+        await eventually(lambda: _current_is(client, ""))
         before = {each.what: each for each in await check_workers(client)}
         await switch(client, "2", QUEUES, by="ada", wait=AT_ONCE, force=True)
         after = {each.what: each for each in await check_workers(client)}

@@ -7,7 +7,7 @@ from contextlib import AsyncExitStack
 
 from apollo import names
 from apollo.settings import Settings, leave
-from apollo.telemetry import configure_logging
+from apollo.telemetry.logs import configure_logging
 from apollo.wiring import StoredManifests, connect_temporal, open_store
 from apollo.workers.worker import control_worker, hosts_worker, running
 from tests.scale.hosts import SimulatedHosts

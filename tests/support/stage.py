@@ -111,6 +111,8 @@ class Script:
     """How outputs were read."""
     looks: list[str] = field(default_factory=list)
     """The hosts that were looked at, in order."""
+    steps: tuple[str, ...] = ()
+    """What the turn of each host runs, one after the other, in the time that it takes."""
 
     def fail(self, *hosts: str, end: End = Outcome.REVERTED) -> None:
         for host in hosts:
@@ -197,6 +199,7 @@ class Actors:
                 return _record(given, end, script.runs.get(turn.host, given.running))
             if isinstance(end, Outcome):
                 record = _record(given, end, script.runs.get(turn.host, given.running))
+                record = record.model_copy(update={"steps": _steps(script, turn)})
                 script.runs[turn.host] = None if end is Outcome.BROKEN else record.manifest
                 return record
             raise end(f"{given.host.name}: played", host=given.host.name, step="connect")
@@ -241,6 +244,16 @@ class Actors:
             return Sight(host=name, error="ConnectFailed", message=f"{name}: played")
         runs = script.runs.get(name)
         return Sight(host=name, manifest=runs, state="serving" if runs else "none")
+
+
+def _steps(script: Script, turn: Turn) -> tuple[Step, ...]:
+    """They share the time since the turn began."""
+    took = time.monotonic() - turn.began
+    began, each = time.time() - took, took / max(1, len(script.steps))
+    return tuple(
+        Step(name=name, exit=0, seconds=round(each, 3), began=round(began + number * each, 3))
+        for number, name in enumerate(script.steps)
+    )
 
 
 def _host(name: str) -> Host:

@@ -1,0 +1,1 @@
+"""What Apollo tells of its work: logs, traces, metrics. Without `OTEL_*` only logs."""
