@@ -282,8 +282,12 @@ class Containers:
         self.running: dict[str, subprocess.Popen[bytes]] = {}
 
     def environment(self, name: str) -> dict[str, str]:
-        given = {key: filled(value) for key, value in SERVICES[name]["environment"].items()}
-        ours = {key: value for key, value in self._values.items() if key in given}
+        given = {
+            key: filled(value, {"LOCATION_STORE": "lent"})  # as on a machine of its own
+            for key, value in SERVICES[name]["environment"].items()
+        }
+        lent = {"APOLLO_STORE"} if given.get("APOLLO_STORE") == "lent" else set()
+        ours = {key: value for key, value in self._values.items() if key in given.keys() - lent}
         home = {"APOLLO_HOME": str(self.folder / name), "HOME": str(self.folder)}
         kept = {key: os.environ[key] for key in ("PATH", "PYTHONPATH") if key in os.environ}
         return {**kept, **given, **home, **ours}
