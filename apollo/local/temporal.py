@@ -24,22 +24,26 @@ class TemporalServer:
         ui_port: int = 0,
         *,
         dynamic_config: dict[str, str] | None = None,
+        codec_endpoint: str = "",
     ) -> None:
+        """`codec_endpoint` is what browsers ask to read what is encrypted."""
         self.folder = Path(folder)
         self._ports = [ReservedPort(port), ReservedPort(ui_port), ReservedPort(), ReservedPort()]
         try:
-            command = self._command(dynamic_config or {})
+            command = self._command(dynamic_config or {}, codec_endpoint)
         except BaseException:
             self._release()
             raise
         self._program = Program(command, self.folder / "temporal.log")
 
-    def _command(self, settings: dict[str, str]) -> list[str]:
+    def _command(self, settings: dict[str, str], codec_endpoint: str) -> list[str]:
         port, ui_port, http_port, metrics_port = (str(port.number) for port in self._ports)
         command = [find_program("temporal"), "server", "start-dev", "--ip", "127.0.0.1"]
         command += ["--port", port, "--ui-port", ui_port]
         command += ["--http-port", http_port, "--metrics-port", metrics_port]
         command += ["--db-filename", str(self.folder / "temporal.db"), "--log-level", "error"]
+        if codec_endpoint:
+            command += ["--ui-codec-endpoint", codec_endpoint]
         for key in SEARCH_ATTRIBUTES:
             command += ["--search-attribute", f"{key.name}={key.indexed_value_type.name.title()}"]
         for name, value in settings.items():

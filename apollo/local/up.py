@@ -23,6 +23,8 @@ _PATIENCE = 3
 _LONGEST_PAUSE = 30.0
 _STEADY = 60.0
 _PORTS = (7233, 8233)
+CODEC_ENDPOINT = "http://127.0.0.1:8081"
+"""Where `apollo codec serve` listens by default."""
 
 
 @contextmanager
@@ -105,7 +107,9 @@ class Up:
             self.address, self.ui = left["address"], left["ui"]
             self._tell(f"A Temporal server of an earlier apollo up still runs at {self.address}.")
         else:
-            server = TemporalServer(self._settings.home / "temporal", *self._ports)
+            endpoint = CODEC_ENDPOINT if self._settings.encryption_key else ""
+            home = self._settings.home / "temporal"
+            server = TemporalServer(home, *self._ports, codec_endpoint=endpoint)
             self._server = await stack.enter_async_context(server)
             self.address, self.ui = self._server.address, self._server.ui_url
             stack.callback(file.unlink, missing_ok=True)

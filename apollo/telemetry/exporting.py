@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
+from uuid import uuid4
 
 from apollo.telemetry import spans
 from apollo.telemetry.variables import Signal, endpoint, headers, protocol, wanted
@@ -87,7 +88,10 @@ def temporal_runtime(service: str) -> "Runtime | None":
         durations_as_seconds=True,
         http=protocol("metrics") != "grpc",
     )
-    tags = {"service.name": os.environ.get("OTEL_SERVICE_NAME") or service}
+    tags = {  # without an id, workers of one name would overwrite each other's series
+        "service.name": os.environ.get("OTEL_SERVICE_NAME") or service,
+        "service.instance.id": str(uuid4()),
+    }
     return Runtime(telemetry=TelemetryConfig(metrics=config, global_tags=tags))
 
 

@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 
 from apollo.cli.app import build
+from apollo.codec import new_key
 from apollo.local.temporal import TemporalServer
 from apollo.settings import Settings
 from apollo.testing.artifact import write_artifact
@@ -35,7 +36,7 @@ PAGE = (ROOT / "docs" / "cluster.md").read_text(encoding="utf-8")
 
 def test_the_compose_file_keeps_the_rules() -> None:
     assert mistakes(COMPOSE) == []
-    assert len(SERVICES) == 8
+    assert len(SERVICES) == 13
 
 
 @pytest.mark.parametrize(
@@ -86,7 +87,7 @@ def test_paths_that_are_mounted_are_there() -> None:
     ]
     here = [filled(path) for path in mounted if filled(path).startswith(".")]
 
-    assert "./deploy/temporal" in here
+    assert {"./deploy/temporal", "./deploy/collector", "./deploy/prometheus"} <= set(here)
     assert [path for path in here if not (ROOT / path).exists()] == []
     config = SERVICES["temporal"]["environment"]["DYNAMIC_CONFIG_FILE_PATH"]
     assert (ROOT / "deploy" / "temporal" / Path(config).name).exists()
@@ -101,8 +102,8 @@ def test_what_can_read_secrets_cannot_read_the_key_by_a_reference() -> None:
     assert not any(key.startswith(prefix) for prefix in allowed)
     assert any(f"{target}/" in allowed for target in targets)
     assert all(each["read_only"] for each in SERVICES["hosts"]["volumes"] if isinstance(each, dict))
-    others = [name for name in OURS if name != "hosts" and "/etc/apollo" in str(SERVICES[name])]
-    assert others == []
+    seeing = [name for name in OURS if "/etc/apollo" in str(SERVICES[name])]
+    assert seeing == ["hosts", "hosts-fra1", "hosts-ams1"]
 
 
 @pytest.mark.parametrize("name", OURS)
@@ -120,7 +121,7 @@ def test_every_setting_is_one_of_apollos() -> None:
         key
         for name in OURS
         for key in SERVICES[name]["environment"]
-        if not key.startswith(("TEMPORAL_", "PG", "APOLLO_SECRET_"))
+        if not key.startswith(("TEMPORAL_", "PG", "APOLLO_SECRET_", "OTEL_"))
     }
 
     assert given <= known
@@ -275,12 +276,18 @@ class Containers:
             "APOLLO_CATALOG": postgres.empty(folder),
             "APOLLO_STORE": str(folder / "store"),
             "APOLLO_SSH_KEY": str(key),
+            "APOLLO_ENCRYPTION_KEY": new_key(),
+            "OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:1",  # as while the collector is away
         }
         self.running: dict[str, subprocess.Popen[bytes]] = {}
 
     def environment(self, name: str) -> dict[str, str]:
-        given = {key: filled(value) for key, value in SERVICES[name]["environment"].items()}
-        ours = {key: value for key, value in self._values.items() if key in given}
+        given = {
+            key: filled(value, {"LOCATION_STORE": "lent"})  # as on a machine of its own
+            for key, value in SERVICES[name]["environment"].items()
+        }
+        lent = {"APOLLO_STORE"} if given.get("APOLLO_STORE") == "lent" else set()
+        ours = {key: value for key, value in self._values.items() if key in given.keys() - lent}
         home = {"APOLLO_HOME": str(self.folder / name), "HOME": str(self.folder)}
         kept = {key: os.environ[key] for key in ("PATH", "PYTHONPATH") if key in os.environ}
         return {**kept, **given, **home, **ours}
@@ -353,16 +360,15 @@ pipeline: [prod]
 
 async def test_its_commands_make_a_cluster_that_deploys(containers: Any, tmp_path: Path) -> None:
     here, fleet = containers
-    project = write(
-        tmp_path / "shop", {"apollo.yaml": PROJECT, "fleet.yaml": fleet.inventory_yaml()}
-    )
+    inventory = fleet.inventory_yaml().replace("  fra1:\n", "  fra1:\n    own_workers: true\n")
+    project = write(tmp_path / "shop", {"apollo.yaml": PROJECT, "fleet.yaml": inventory})
     write_artifact(project / "dist", "1.0.0")
 
     def compose() -> None:
         assert "namespace deploy: made" in here.run("setup")
         assert "namespace deploy: there already" in here.run("setup")
         assert not here.healthy("control")
-        for name in ("control", "hosts"):
+        for name in ("control", "hosts", "hosts-fra1"):
             here.start(name)
             here.until_healthy(name)
         for words in ("apply", "release create 1.0.0", "deploy prod 1.0.0 --yes"):
@@ -371,7 +377,9 @@ async def test_its_commands_make_a_cluster_that_deploys(containers: Any, tmp_pat
         said = here.run("apollo", "doctor", "shop/prod")
         assert here.code == 0, said
         assert "Nothing to mend" in said
-        assert [here.stop(name) for name in ("hosts", "control")] == [0, 0]
+        assert "polling apollo-hosts-fra1" in said
+        assert "encryption" in said
+        assert [here.stop(name) for name in ("hosts", "hosts-fra1", "control")] == [0, 0, 0]
         assert not here.healthy("hosts")
 
     await asyncio.to_thread(compose)

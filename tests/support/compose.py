@@ -79,7 +79,7 @@ def _service(service: dict[str, Any], compose: dict[str, Any]) -> Iterator[str]:
 
 
 def _image(image: str) -> Iterator[str]:
-    if not re.fullmatch(r"[a-z/-]+:[0-9][0-9a-z.]*", image):
+    if not re.fullmatch(r"[a-z/-]+:v?[0-9][0-9a-z.]*", image):
         yield f"image {image!r} has no version"
 
 

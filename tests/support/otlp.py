@@ -49,6 +49,7 @@ class Point:
     value: float
     attributes: dict[str, Any]
     service: str
+    instance: str
     says: str
 
 
@@ -121,7 +122,7 @@ class Collector:
 
     def _take_metrics(self, sent: ExportMetricsServiceRequest) -> None:
         for resource in sent.resource_metrics:
-            service = _attributes(resource.resource.attributes).get("service.name", "")
+            whose = _attributes(resource.resource.attributes)
             for scope in resource.scope_metrics:
                 for metric in scope.metrics:
                     kind = str(metric.WhichOneof("data"))
@@ -135,7 +136,8 @@ class Collector:
                                 kind=kind,
                                 value=_value(point),
                                 attributes=_attributes(point.attributes),
-                                service=service,
+                                service=whose.get("service.name", ""),
+                                instance=whose.get("service.instance.id", ""),
                                 says=metric.description,
                             )
                         )

@@ -576,7 +576,7 @@ async def until(
 
 @asynccontextmanager
 async def open_stage(
-    folder: Path, *, skipping: bool = False, encryption_key: str = ""
+    folder: Path, *, skipping: bool = False, encryption_key: str = "", codec_endpoint: str = ""
 ) -> AsyncIterator[Stage]:
     """A server, a catalog, and one worker for everything.
 
@@ -584,7 +584,11 @@ async def open_stage(
     """
     settings = Settings(home=folder / "home", identity="ada", encryption_key=encryption_key)
     actors = Actors()
-    server = TemporalServer(folder / "temporal", dynamic_config=SKIPPING if skipping else None)
+    server = TemporalServer(
+        folder / "temporal",
+        dynamic_config=SKIPPING if skipping else None,
+        codec_endpoint=codec_endpoint,
+    )
     async with server, Apollo.connect(settings) as apollo:
         apollo._temporal = await connected(server, encryption_key)
         client, catalog = apollo._temporal, apollo.catalog

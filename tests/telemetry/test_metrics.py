@@ -106,6 +106,19 @@ def test_what_temporals_sdk_tells_is_on_the_page(told: Told) -> None:
     assert others == set()
 
 
+def test_each_worker_has_a_name_of_its_own(told: Told) -> None:
+    """Where it has not, a collector takes two workers' counters for one that jumps."""
+    for ours in (True, False):
+        found = [
+            point.instance
+            for name, points in told.collector.points.items()
+            for point in points
+            if name.startswith("apollo.") is ours
+        ]
+        assert all(found)
+        assert len(set(found)) == told.workers
+
+
 def test_turns_are_counted_by_outcome_and_location(told: Told) -> None:
     for location in ("fra1", "ams1"):
         points = told.points("apollo.turns", location=location, outcome="updated", phase="forward")

@@ -3,12 +3,13 @@
 import base64
 import json
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import pytest_asyncio
+from playwright.async_api import expect
 from temporalio.common import HeaderCodecBehavior
 from temporalio.worker import Replayer, Worker
 
@@ -23,8 +24,10 @@ from apollo.domain.rollout import LeaseInput
 from apollo.domain.status import Outcome
 from apollo.errors import ConnectFailed, NotFound, Refused, Undecryptable
 from apollo.settings import Settings
+from apollo.testing.ports import ReservedPort
 from apollo.wiring import connect_temporal
 from apollo.workers.worker import WORKFLOWS, activities_of
+from tests.support.browser import temporal_ui
 from tests.support.promotions import pipeline, promote
 from tests.support.readable import Dump, dumps
 from tests.support.receiver import receiving
@@ -80,9 +83,19 @@ READABLE = {
 """Field of Temporal's → what the page calls it."""
 
 
+@pytest.fixture(scope="module")
+def codec_port() -> Iterator[int]:
+    """Where browsers look for the codec server."""
+    port = ReservedPort()
+    yield port.number
+    port.release()
+
+
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
-async def sealed(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Stage]:
-    async with open_stage(tmp_path_factory.mktemp("sealed"), encryption_key=KEY) as stage:
+async def sealed(tmp_path_factory: pytest.TempPathFactory, codec_port: int) -> AsyncIterator[Stage]:
+    folder = tmp_path_factory.mktemp("sealed")
+    endpoint = f"http://127.0.0.1:{codec_port}"
+    async with open_stage(folder, encryption_key=KEY, codec_endpoint=endpoint) as stage:
         yield stage
 
 
@@ -336,3 +349,27 @@ async def test_temporals_own_program_reads_through_the_codec_server(sealed: Stag
     assert "wave" in details.lower()
     assert Dump(running.id, b"", events).holds("wombat")
     assert not Dump(running.id, b"", encrypted).holds("wombat")
+
+
+async def test_the_ui_reads_through_the_codec_server(
+    sealed: Stage, codec_port: int, program: Callable[[str], str]
+) -> None:
+    """Request, summary and the table of current details; nothing while it does not run."""
+    play = await sealed.play()
+    play.script.hold("h1")
+    running = await play.start(reason="wombat")
+    await play.began("h1")
+    codec = CodecServer(EncryptionCodec(KeyRing.parse(KEY)), frozenset({sealed.server.ui_url}))
+    async with temporal_ui(program("chromium"), sealed.server.ui_url) as ui:
+        await ui.open(running.id)
+        cannot = ui.page.get_by_role("button", name="Codec Server could not connect")
+        await expect(cannot).to_be_visible()
+        assert "wombat" not in await ui.page.inner_text("body")
+        async with codec.serving("127.0.0.1", codec_port):
+            await ui.open(running.id)
+            await ui.reads(ui.page.locator("body"), '"reason": "wombat"')
+            await ui.details_that(lambda text: "wave 1 (4 hosts)" in text)
+            summary = ui.page.frame_locator("iframe").first.locator("main")
+            assert f"{play.application}/prod 1.0" in await summary.inner_text()
+    play.script.let_go()
+    await running.result()
