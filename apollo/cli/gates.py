@@ -16,9 +16,12 @@ async def approve(env: Env, /, *, reason: Reason = "") -> int:
     """Open the gate that is waited at."""
     place = place_of(env)
     async with connected() as apollo:
-        waits = [each for each in await _at(apollo, place) if _awaits(each)]
+        found = await _at(apollo, place)
+        waits = [each for each in found if _awaits(each)]
         if waits and not await _deployment_asks(apollo, place):
             return await _say(apollo, waits[-1:], "approve", reason)
+        if found and not await _deployment_runs(apollo, place):
+            return await _say(apollo, found[-1:], "approve", reason)
         return await say_to_deployment(apollo, place, "approve", lambda it: it.approve(reason))
 
 
@@ -57,9 +60,12 @@ async def resume(target: EnvOrApplication, /, *, reason: Reason = "") -> int:
             held = [each for each in found if each.held]
             return await _say(apollo, held or found, "resume", reason)
         place = place_of(target)
-        held = [each for each in await _at(apollo, place) if each.held]
+        found = await _at(apollo, place)
+        held = [each for each in found if each.held]
         if held and not await _deployment_is(apollo, place, DeploymentState.PAUSED):
             return await _say(apollo, held, "resume", reason)
+        if found and not await _deployment_runs(apollo, place):
+            return await _say(apollo, found, "resume", reason)
         return await say_to_deployment(apollo, place, "resume", lambda it: it.resume(reason))
 
 
@@ -75,6 +81,12 @@ async def _deployment_is(apollo: Apollo, place: Place, state: DeploymentState) -
         return True
     running = await apollo.catalog.deployments.running(place.application, place.environment)
     return any(each.state is state for each in running)
+
+
+async def _deployment_runs(apollo: Apollo, place: Place) -> bool:
+    if place.number is not None:
+        return True
+    return bool(await apollo.catalog.deployments.running(place.application, place.environment))
 
 
 async def _at(apollo: Apollo, place: Place) -> list[StoredPromotion]:
