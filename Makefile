@@ -4,7 +4,7 @@ BIN := .venv/bin
 READY := .venv/.ready
 SIDE_BY_SIDE := --numprocesses 2 --dist loadfile
 
-.PHONY: help demo test torture scale check format lock schema
+.PHONY: help demo test torture cut scale check format lock schema
 
 help: ## Show these commands
 	@grep -E '^[a-z]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 10
@@ -27,6 +27,9 @@ test: $(READY) ## All tests; real parts that are not installed are skipped, unle
 
 torture: $(READY) ## Crashes between any two commands of the host script, for long: APOLLO_TORTURE examples
 	APOLLO_TORTURE=$${APOLLO_TORTURE:-600} $(BIN)/python -m pytest --timeout 0 -s tests/hosts/test_script_torture.py
+
+cut: $(READY) ## The line of a data centre is cut for a whole minute in the middle of a deployment
+	APOLLO_CUT=$${APOLLO_CUT:-60} $(BIN)/python -m pytest tests/chaos/test_data_centres.py
 
 scale: $(READY) ## Deployments to 100, 1,000 and 10,000 simulated hosts, measured; HOSTS=100000 for the full size
 	$(BIN)/python -m tests.scale

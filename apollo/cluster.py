@@ -60,6 +60,8 @@ class Poller:
     seen: datetime
     build: str = ""
     """What its `APOLLO_BUILD_ID` says."""
+    code: str = ""
+    """Of which code it says that it is."""
 
 
 async def set_up(
@@ -173,7 +175,7 @@ async def pollers(client: Client, queue: str) -> list[Poller]:
     except RPCError as error:
         raise _unavailable(client, error) from error
     found = (
-        Poller(each.identity, each.last_access_time.ToDatetime(UTC), _build(each))
+        Poller(each.identity, each.last_access_time.ToDatetime(UTC), _build(each), _code(each))
         for each in answer.pollers
     )
     return sorted(found, key=lambda poller: poller.seen, reverse=True)
@@ -196,6 +198,10 @@ def _build(poller: PollerInfo) -> str:
     mode, told = WorkerVersioningMode.WORKER_VERSIONING_MODE_VERSIONED, poller.deployment_options
     ours = told.worker_versioning_mode == mode and told.deployment_name == names.WORKERS
     return told.build_id if ours else ""
+
+
+def _code(poller: PollerInfo) -> str:
+    return poller.deployment_options.build_id or poller.worker_version_capabilities.build_id
 
 
 async def _connected(settings: Settings, namespace: str | None, deadline: float) -> Client:

@@ -10,6 +10,7 @@ from uuid import uuid4
 from temporalio.api.common.v1 import WorkflowExecution
 from temporalio.api.workflowservice.v1 import DeleteWorkflowExecutionRequest
 from temporalio.client import Client, WorkflowFailureError
+from temporalio.common import PinnedVersioningOverride
 from temporalio.exceptions import ApplicationError
 from temporalio.service import RPCError
 
@@ -34,8 +35,10 @@ class LentStore:
     What many turns want at once is asked for once, and goes on arriving when they have gone.
     """
 
-    def __init__(self, client: Client, folder: Path, most: int) -> None:
+    def __init__(self, client: Client, folder: Path, most: int, build: str = "") -> None:
         self._client = client
+        self._by = PinnedVersioningOverride(names.version(build)) if build else None
+        """Who lends: what is pinned to a build needs no other."""
         self._folder = folder
         self._most = most
         """Bytes that the folder may hold."""
@@ -122,6 +125,7 @@ class LentStore:
                     id=workflow_id,
                     task_queue=names.CONTROL_QUEUE,
                     execution_timeout=LENT_WITHIN,
+                    versioning_override=self._by,
                     static_summary=f"{request.sha256[:12]} from {request.start} on",
                 )
         except WorkflowFailureError as error:
@@ -153,7 +157,7 @@ def borrowed(client: Client, settings: Settings) -> LentStore:
     """The store that such a worker has instead."""
     folder = settings.home / "lent"
     clear_parts(folder)
-    return LentStore(client, folder, settings.lent_mb * 1_000_000)
+    return LentStore(client, folder, settings.lent_mb * 1_000_000, settings.build_id)
 
 
 def make_room(folder: Path, most: int) -> None:

@@ -2,7 +2,7 @@
 
 from collections.abc import Collection
 
-from temporalio.common import SearchAttributeKey
+from temporalio.common import SearchAttributeKey, WorkerDeploymentVersion
 
 CONTROL_QUEUE = "apollo"
 HOSTS_QUEUE = "apollo-hosts"
@@ -30,6 +30,11 @@ SEARCH_ATTRIBUTES = (APPLICATION, ENVIRONMENT, RELEASE, STATE, DEPLOYMENT, HOSTS
 def hosts_queue(location: str | None = None) -> str:
     """The queue of host workers: of a location's own, or of all others."""
     return f"{HOSTS_QUEUE}-{location}" if location else HOSTS_QUEUE
+
+
+def version(build: str) -> WorkerDeploymentVersion:
+    """What Temporal calls a build of the workers."""
+    return WorkerDeploymentVersion(WORKERS, build)
 
 
 def queue_of(location: str, own_workers: Collection[str]) -> str:

@@ -11,7 +11,7 @@ from functools import partial
 from typing import Any, Literal, TypedDict
 
 from temporalio.client import Client
-from temporalio.common import VersioningBehavior, WorkerDeploymentVersion
+from temporalio.common import VersioningBehavior
 from temporalio.worker import PollerBehaviorAutoscaling, Worker, WorkerDeploymentConfig
 
 from apollo import __version__, names
@@ -209,10 +209,9 @@ def _version(settings: Settings) -> _Version:
     """What the worker tells Temporal of its code; with a build, what begins on it ends on it."""
     if not settings.build_id:
         return {"build_id": BUILD}
-    version = WorkerDeploymentVersion(names.WORKERS, settings.build_id)
     return {
         "deployment_config": WorkerDeploymentConfig(
-            version=version,
+            version=names.version(settings.build_id),
             use_worker_versioning=True,
             default_versioning_behavior=VersioningBehavior.PINNED,
         )

@@ -43,6 +43,8 @@ with workflow.unsafe.imports_passed_through():
     )
 
 
+GOES_ON = "it goes on when one moves; resume goes on waiting"
+HEALS = "goes on when a location moves"
 NOTHING_SLOW: tuple[tuple[str, ...], bool] = ((), False)
 Place = tuple[int, int]
 """Wave and batch."""
@@ -96,6 +98,8 @@ class Controlled:
         self._audits: list[ControlInput] = []
         self._progress: dict[str, Progress] = {}
         self._slow_told = NOTHING_SLOW
+        self._stuck = ""
+        """What it said when it paused itself because no location moved."""
         self._words_end = False
         self._herald = Herald()
         self._ignored = ""
@@ -353,7 +357,14 @@ class Controlled:
             )
         back = self.controls.base is DeploymentState.ROLLING_BACK
         if stalled and self.slow == self._slow_told and not (back or self.controls.stop):
-            self.controls.pause_itself(f"{self.controls.slow}; resume goes on waiting")
+            self.controls.pause_itself(f"{self.controls.slow}; {GOES_ON}")
+            self._stuck = self.controls.detail
+        elif not stalled and self._is_stuck() and workflow.patched(HEALS):
+            self.controls.resume()
+
+    def _is_stuck(self) -> bool:
+        """Whether it is paused because no location moved, and for no other reason."""
+        return self.controls.paused and self.controls.detail == self._stuck
 
     async def _tell_state(self) -> None:
         if self._shown == self._state():

@@ -213,6 +213,12 @@ COMMANDS = (
         "--prove whether it kept each rule; the exit code is 1 when one was broken.",
     ),
     Command(
+        "workers",
+        "workers:workers",
+        LOOK,
+        "Show who polls which queue: the workers, and the locations that have none.",
+    ),
+    Command(
         "logs",
         "logs:logs",
         LOOK,

@@ -1,5 +1,7 @@
 """`apollo status`."""
 
+from dataclasses import replace
+
 from apollo.catalog.records import StoredPromotion
 from apollo.cli.options import AnyEnv, Json
 from apollo.cli.places import Place, application_here, environment_of
@@ -13,6 +15,7 @@ from apollo.cli.render.promotions import promotion_json, render_promotions
 from apollo.cli.render.terminal import show, show_json, talk
 from apollo.cli.session import connected
 from apollo.client import Apollo, DeploymentHandle, Status
+from apollo.client.polling import Waiting
 from apollo.domain.promotion import PromotionState
 from apollo.errors import Unavailable
 
@@ -24,7 +27,8 @@ async def status(env: AnyEnv = "", /, *, json: Json = False) -> int:
     place = environment_of(env) if env else None
     async with connected() as apollo:
         if place:
-            found = [await _look(apollo, place.application, place.environment)]
+            looked = await _look(apollo, place.application, place.environment)
+            found = [replace(looked, waits=await _waits(apollo, looked))]
         else:
             applied = await apollo.catalog.environments.list(application_here() or None)
             names = [(each.environment.application, each.environment.name) for each in applied]
@@ -77,6 +81,20 @@ async def _look(apollo: Apollo, application: str, environment: str) -> Environme
         running=[await _counted(apollo, each.workflow_id) for each in running],
         last=await catalog.deployments.list(*where, limit=_LAST),
     )
+
+
+async def _waits(apollo: Apollo, looked: EnvironmentStatus) -> dict[str, list[Waiting]]:
+    """What the deployments that run wait for."""
+    try:
+        return {
+            each.deployment.label: await DeploymentHandle(
+                apollo, each.deployment.workflow_id
+            ).waits()
+            for each in looked.running
+        }
+    except Unavailable:
+        talk("Temporal does not answer: whether its workers work is not known.")
+        return {}
 
 
 async def _counted(apollo: Apollo, workflow_id: str) -> Status:

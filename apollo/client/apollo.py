@@ -11,6 +11,7 @@ from apollo.catalog.records import StoredPromotion
 from apollo.client.deployments import DeploymentHandle
 from apollo.client.logs import Logging
 from apollo.client.looking import Looking
+from apollo.client.polling import Polling
 from apollo.client.promotions import PromotionHandle, checked
 from apollo.client.schedules import Schedules
 from apollo.client.starting import Starting
@@ -24,7 +25,7 @@ from apollo.planning import prepare
 from apollo.prepared import Prepared
 
 
-class Apollo(Looking, Logging, Starting):
+class Apollo(Looking, Logging, Polling, Starting):
     """A connection to Temporal, the catalog and the store.
 
     >>> async with Apollo.connect() as apollo:  # doctest: +SKIP

@@ -12,6 +12,7 @@ from temporalio.service import RPCError, RPCStatusCode
 
 from apollo.catalog.records import AuditEntry, HostRow, StoredDeployment, StoredOutput
 from apollo.client.connection import Connection
+from apollo.client.polling import Waiting, waits
 from apollo.client.talk import result_of, say
 from apollo.domain.deployment import Control, HostsControl, PaceControl
 from apollo.domain.rollout import DeploymentResult
@@ -113,6 +114,14 @@ class DeploymentHandle:
         if stored is None:
             return ()
         return await asyncio.to_thread(prove, await catalog.evidence.of(stored.uuid))
+
+    async def waits(self) -> list[Waiting]:
+        """What of it waits for a worker, and for which; nothing when all is well.
+
+        Raises:
+            Unavailable: Temporal does not answer.
+        """
+        return await waits(await self.apollo.temporal(), self.workflow_id)
 
     async def watch(self) -> AsyncIterator[Status]:
         """Every change of the status until the deployment has ended.

@@ -45,6 +45,23 @@ def allowance(share: Share, sizes: Mapping[str, int]) -> Allowance:
     return Allowance(locations=each, fleet=max(1, share.down(sum(sizes.values()))))
 
 
+class Room:
+    """Where a host in service could be drained, while hosts that are out come back."""
+
+    def __init__(self, allowed: Allowance, out: Mapping[str, int]) -> None:
+        self._allowed = allowed
+        self._out = dict(out)
+
+    def has(self, location: str) -> bool:
+        """Whether one more host may be out there."""
+        here = self._out.get(location, 0) < self._allowed.locations[location]
+        return here and sum(self._out.values()) < self._allowed.fleet
+
+    def comes_back(self, location: str) -> None:
+        """A host that was out there serves again."""
+        self._out[location] -= 1
+
+
 def side_by_side(allowed: Allowance, batch: int) -> int:
     """How many batches of so many hosts may run at once: each has at least a lane everywhere.
 

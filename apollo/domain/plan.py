@@ -6,9 +6,9 @@ from datetime import timedelta
 from itertools import pairwise
 
 from apollo.domain.base import Duration, Wire
-from apollo.domain.capacity import Allowance, Turn, allowance, lanes
+from apollo.domain.capacity import Allowance, Room, Turn, allowance, lanes
 from apollo.domain.caveats import caveats, some
-from apollo.domain.fleet import Fleet, select
+from apollo.domain.fleet import Fleet, select, sizes
 from apollo.domain.status import Serving
 from apollo.domain.strategy import Strategy, Wave
 from apollo.domain.waves import Candidate, arrange, batches, cut, sequence
@@ -129,6 +129,7 @@ def make_plan(
         sequence(candidates, strategy.spread),
         strategy.waves,
         lambda of: frozenset(host.name for host in select(fleet.hosts, of, known)),
+        Room(allowed, sizes(h for h in fleet.hosts if serving[h.name] is not Serving.SERVING)),
     )
     hosts: list[PlannedHost] = []
     waves: list[PlannedWave] = []

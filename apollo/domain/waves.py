@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Literal, NamedTuple
 
+from apollo.domain.capacity import Room
 from apollo.domain.fleet import Host
 from apollo.domain.strategy import Strategy, Wave
 
@@ -63,13 +64,17 @@ def _mixed(row: list[Candidate]) -> list[Candidate]:
 
 
 def cut(
-    candidates: Sequence[Candidate], waves: Sequence[Wave], named: Callable[[str], frozenset[str]]
+    candidates: Sequence[Candidate],
+    waves: Sequence[Wave],
+    named: Callable[[str], frozenset[str]],
+    room: Room,
 ) -> list[list[Candidate]]:
     """Divide the sequence into waves; some may come out empty.
 
     Shares are cumulative and rounded up: of 25 hosts, `[1, 10%, 100%]` are 1, 2 and 22 (1, 3 and
     25 in all). The share of a wave with `of` is of the hosts that the expression names. A wave of
-    one host takes one in service, one of each role.
+    one host takes one in service, one of each role; where hosts that are out leave none of them
+    any room, it takes one of those, which needs none.
     """
     taken: set[str] = set()
     result = []
@@ -78,18 +83,31 @@ def cut(
         pool = [each for each in candidates if names is None or each.host.name in names]
         left = [each for each in pool if each.host.name not in taken]
         size = wave.share.up(len(pool)) - (len(pool) - len(left))
-        picked = _one_of_each_role(left) if size == 1 else left[: max(size, 0)]
+        picked = _one_of_each_role(left, room) if size == 1 else left[: max(size, 0)]
+        for each in picked:
+            if not each.serves:
+                room.comes_back(each.host.location)
         taken.update(each.host.name for each in picked)
         result.append(picked)
     return result
 
 
-def _one_of_each_role(candidates: Sequence[Candidate]) -> list[Candidate]:
-    """Of each role the first host in service; rather one that the deployment will change."""
+def _one_of_each_role(candidates: Sequence[Candidate], room: Room) -> list[Candidate]:
+    """Of each role the first host in service that has room; rather one that will be changed.
+
+    Where none has room, the first that is out. Should it stay out, there still is no room: then
+    the release reaches no host in service.
+    """
+
+    def rank(each: Candidate) -> tuple[int, bool]:
+        if not each.serves:
+            return 1, False
+        return 0 if room.has(each.host.location) else 2, each.current
+
     roles: dict[str | None, list[Candidate]] = {}
     for candidate in candidates:
         roles.setdefault(candidate.host.role, []).append(candidate)
-    return [min(row, key=lambda each: (not each.serves, each.current)) for row in roles.values()]
+    return [min(row, key=rank) for row in roles.values()]
 
 
 def arrange(

@@ -103,15 +103,33 @@ def _striped(facts: Facts, row: Sequence[Turn]) -> bool:
 
 
 def _one_box(facts: Facts) -> Iterator[Breach]:
-    """A wave of one host (of each role) takes one that is in service, if there is any."""
+    """A wave of one host (of each role) takes one that is in service, if any has room."""
     boxes = one_boxes(facts)
     for turn in facts.forward:
         if turn.wave not in boxes or not turn.was_out:
             continue
+        out = _may_be_out(facts, turn.wave)
         later = [each for each in facts.forward if each.wave > turn.wave and not each.was_out]
-        if others := [each.host for each in later if each.role == turn.role]:
+        same = [each for each in later if each.role == turn.role]
+        if others := [each.host for each in same if _has_room(facts, out, each.location)]:
             what = f"is the one box of wave {turn.wave} and was out, unlike {others[0]}"
             yield Breach(what, turn.host)
+
+
+def _may_be_out(facts: Facts, wave: int) -> list[str]:
+    """The locations of hosts that may have been out at the plan and come back in no wave before."""
+    begin = facts.opened - BEFORE
+    found = [each.location for each in facts.forward if each.was_out and each.wave >= wave]
+    for host in facts.fleet.values():
+        if host.name not in facts.went:
+            states = facts.past(host.name).between(begin, facts.opened)
+            found += [host.location] * any(state.out for state in states)
+    return found
+
+
+def _has_room(facts: Facts, out: Sequence[str], place: str) -> bool:
+    limits = facts.share("forward")
+    return out.count(place) < limits.places[place] and len(out) < limits.fleet
 
 
 def _begun(facts: Facts) -> Iterator[Breach]:
@@ -152,6 +170,8 @@ def _too_early(facts: Facts, moment: Moment, waiting: Waiting) -> Iterator[Breac
         return
     for other in waiting.earlier_roles(turn):
         assert other.began
+        if facts.one_location and not moment.serving and other.location != turn.location:
+            continue  # whoever is out may go ahead, one location after the other
         if has_room(facts, moment, other) and not facts.resumed(moment.at, other.began):
             what = f"began its turn before {other.host}, whose role comes earlier and had room"
             yield Breach(what, turn.host, moment.at)

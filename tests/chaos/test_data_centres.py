@@ -4,6 +4,7 @@ The line is away for `APOLLO_CUT` seconds, 15 unless said; `make cut` takes a wh
 """
 
 import asyncio
+import json
 import os
 import shutil
 import subprocess
@@ -123,6 +124,16 @@ class Scene:
         runs = [run for host in hosts for run in read_hook_log(host.disk / "hooks.log")]
         return [run for run in runs if run.release == release]
 
+    async def type(self, *words: str) -> str:
+        """What a command says on standard output."""
+        command = (sys.executable, "-m", "apollo.cli", *words)
+        home = {"APOLLO_HOME": str(self.apollo.settings.home), "COLUMNS": "200"}
+        done = await asyncio.to_thread(
+            subprocess.run, command, env={**os.environ, **home}, capture_output=True, text=True
+        )
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
     def open_gates(self) -> None:
         """Let every `start` go on."""
         for host in self.fleet.hosts.values():
@@ -173,6 +184,10 @@ class Played:
 
     alone: dict[str, str | None]
     """Host → outcome, when only fra1 had a worker and its hosts had ended."""
+    said: str
+    """`apollo status shop/prod` then."""
+    polled: dict[str, bool]
+    """Queue → whether anybody polls it, as `apollo workers` had it then."""
     healed: DeploymentResult
     under_way: dict[str, int]
     """Hooks that ran in each data centre when the line was cut."""
@@ -180,6 +195,8 @@ class Played:
     """Host → outcome, at the end of the cut."""
     attempts: dict[str, int]
     """Turns in ams1 that Temporal had missed by then: host → the attempt that it offers."""
+    waiting: dict[str, str]
+    """What `waits` says during the cut: location → for what."""
     second: list[HookRun]
     """What ran on ams1's other host until then; it was staged ahead."""
     result: DeploymentResult
@@ -193,6 +210,10 @@ async def played(scene: Scene) -> Played:
     first = await scene.apollo.deploy("shop", "prod", "1.0.0")
     await eventually(lambda: ended(first, "fra1"), rounds=PATIENCE)
     alone = await outcomes(first)
+    await eventually(lambda: waiting(first), rounds=PATIENCE)
+    said = await scene.type("status", "shop/prod")
+    queues = json.loads(await scene.type("workers", "shop/prod", "--json"))["queues"]
+    polled = {each["queue"]: each["polled"] for each in queues}
     scene.inside("ams1")
     healed = await first.result()
 
@@ -205,6 +226,8 @@ async def played(scene: Scene) -> Played:
     scene.open_gates()
     await eventually(lambda: ended(deployment, "fra1"), rounds=PATIENCE)
     await eventually(lambda: missed(deployment, "ams1"), rounds=PATIENCE)
+    await eventually(lambda: waiting(deployment), rounds=PATIENCE)
+    waits = {each.location: each.text for each in await deployment.waits()}
     await asyncio.sleep(max(0.0, cut_at + CUT - time.monotonic()))
     meanwhile, attempts = await outcomes(deployment), await offered(deployment)
     (begun,) = {run.host for run in starts(scene, "ams1", "2.0.0")}
@@ -212,7 +235,23 @@ async def played(scene: Scene) -> Played:
     scene.centres["ams1"].heal()
     result = await deployment.result()
     rows = {row.host: row for row in await deployment.rows()}
-    return Played(alone, healed, under_way, meanwhile, attempts, second, result, rows)
+    return Played(
+        alone=alone,
+        said=said,
+        polled=polled,
+        healed=healed,
+        under_way=under_way,
+        meanwhile=meanwhile,
+        attempts=attempts,
+        waiting=waits,
+        second=second,
+        result=result,
+        rows=rows,
+    )
+
+
+async def waiting(deployment: DeploymentHandle) -> bool:
+    return bool(await deployment.waits())
 
 
 async def outcomes(deployment: DeploymentHandle) -> dict[str, str | None]:
@@ -265,6 +304,14 @@ def test_without_a_worker_only_that_location_waits_and_it_heals_by_itself(played
         "ams1-1": None,
         "ams1-2": None,
     }
+    command = "apollo worker --role hosts --locations ams1"
+    assert f"no worker polls apollo-hosts-ams1 ({command})" in played.said
+    assert "fra1:" not in played.said
+    assert played.polled == {
+        "apollo": True,
+        "apollo-hosts-ams1": False,
+        "apollo-hosts-fra1": True,
+    }
     assert (played.healed.state, played.healed.outcomes) == ("succeeded", {"updated": 4})
 
 
@@ -287,6 +334,8 @@ def test_the_cut_cuts_turns_in_flight_and_only_its_hosts_wait(played: Played) ->
         "ams1-2": None,
     }
     assert max(played.attempts.values()) > 1
+    assert set(played.waiting) == {"ams1"}
+    assert "its line is cut" in played.waiting["ams1"]
     assert [run.step for run in played.second] == ["install"]
 
 

@@ -13,10 +13,13 @@ import pytest_asyncio
 from temporalio.client import Client
 
 from apollo import names
+from apollo.artifacts.store import FolderStore
 from apollo.cluster import present
+from apollo.codec import data_converter
 from apollo.doctor.parts import check_workers
 from apollo.domain.progress import Queue
-from apollo.errors import Refused
+from apollo.errors import NotFound, Refused
+from apollo.lent import LentStore
 from apollo.local.temporal import TemporalServer
 from apollo.settings import Settings
 from apollo.versions import current_build, queues_needed, switch, versions
@@ -41,7 +44,7 @@ async def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterat
 
 @pytest_asyncio.fixture
 async def client(server: TemporalServer) -> Client:
-    return await Client.connect(server.address)
+    return await Client.connect(server.address, data_converter=data_converter(""))
 
 
 class Workers:
@@ -51,10 +54,14 @@ class Workers:
         self._client = client
         self._folder = folder
 
+    def home(self, build: str) -> Path:
+        """Where workers of a build have their catalog and store."""
+        return self._folder / build
+
     async def of(
         self, stack: AsyncExitStack, build: str, *roles: str, locations: Sequence[str] = ()
     ) -> None:
-        settings = Settings(home=self._folder, build_id=build, grace=0)
+        settings = Settings(home=self.home(build), build_id=build, grace=0)
         for role in roles or ("all",):
             await stack.enter_async_context(
                 running(self._client, settings, role, locations)  # type: ignore[arg-type]
@@ -123,7 +130,7 @@ async def test_a_build_whose_workers_poll_too_little_is_refused(
         with pytest.raises(Refused, match="polls apollo-hosts-ams1: ") as caught:
             await switch(client, "1", needed, by="ada", wait=timedelta(seconds=1))
         assert "APOLLO_BUILD_ID=1 apollo worker --role hosts --locations ams1" in caught.value.hint
-        assert await current_build(client) == ""
+        assert not await current_build(client)
 
         await switch(client, "1", needed, by="ada", wait=AT_ONCE, force=True)
         assert await current_build(client) == "1"
@@ -153,6 +160,23 @@ async def test_only_workers_of_the_build_are_there_for_what_is_pinned_to_it(
 
         assert await present(client, "apollo-hosts", "2") == 0
         assert await present(client, "apollo-hosts") == 1, "the control"
+
+
+async def test_what_is_pinned_to_a_build_is_lent_by_it(
+    client: Client, workers: Workers, tmp_path: Path
+) -> None:
+    """Only the store of build 1 holds it, which is no longer current."""
+    sha256 = await FolderStore(workers.home("1") / "store").put_bytes(b"of build 1")
+    async with AsyncExitStack() as stack:
+        await workers.of(stack, "1")
+        await switch(client, "1", QUEUES, by="ada", wait=PATIENCE)
+        await workers.of(stack, "2")
+        await switch(client, "2", QUEUES, by="ada", wait=PATIENCE)
+
+        lent = LentStore(client, tmp_path / "lent", 1 << 30, "1")
+        assert await lent.get_bytes(sha256) == b"of build 1"
+        with pytest.raises(NotFound):  # the control
+            await LentStore(client, tmp_path / "other", 1 << 30).get_bytes(sha256)
 
 
 def test_a_location_that_lacks_workers_of_the_build_says_so() -> None:

@@ -58,6 +58,7 @@ DOCUMENTED = (
     "hosts forget",
     "history",
     "show",
+    "workers",
     "logs",
 )
 SLOW = ("temporalio", "sqlalchemy", "asyncssh", "alembic", "pydantic", "ruamel", "httpx2")

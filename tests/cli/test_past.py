@@ -4,8 +4,6 @@ import json
 import re
 import shlex
 import sqlite3
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -13,7 +11,6 @@ from typing import Any
 
 import pytest
 import pytest_asyncio
-from sqlalchemy import Engine, event
 
 from apollo.catalog import Catalog
 from apollo.catalog.records import ReleaseReach
@@ -21,6 +18,7 @@ from apollo.cli.run import run
 from apollo.client import Apollo
 from apollo.settings import Settings
 from tests.support.past import RELEASES, SIZES, UNKNOWN, Past
+from tests.support.statements import listening, questions
 
 PAGE = Path(__file__).parents[2] / "docs" / "history.md"
 COMMANDS = re.findall(r"^\$ apollo (.+)$", PAGE.read_text(encoding="utf-8"), re.MULTILINE)
@@ -145,22 +143,6 @@ def _of(reach: list[ReleaseReach], environment: str) -> int:
     return sum(each.hosts for each in reach if each.environment == environment)
 
 
-@contextmanager
-def listening() -> Iterator[list[tuple[str, Any]]]:
-    """All statements that any engine of this process is sent meanwhile."""
-    heard: list[tuple[str, Any]] = []
-
-    def hear(_: Any, __: Any, statement: str, given: Any, *___: Any) -> None:
-        if statement.lstrip().upper().startswith(("SELECT", "WITH")):
-            heard.append((statement, given))
-
-    event.listen(Engine, "before_cursor_execute", hear)
-    try:
-        yield heard
-    finally:
-        event.remove(Engine, "before_cursor_execute", hear)
-
-
 def _plans(busy: Busy, heard: list[tuple[str, Any]]) -> list[str]:
     """How SQLite looks for what the statements ask."""
     plans = []
@@ -176,10 +158,12 @@ def _plans(busy: Busy, heard: list[tuple[str, Any]]) -> list[str]:
 def test_no_command_of_the_page_reads_a_whole_table_or_asks_for_each_row(
     busy: Busy, calm: Busy, command: str, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    with listening() as little:
+    with listening() as sent:
         _told(calm, command, capfd)
-    with listening() as much:
+    little = questions(sent)
+    with listening() as sent:
         _told(busy, command, capfd)
+    much = questions(sent)
 
     assert 0 < len(much) == len(little) < 40, "as many statements for 200 deployments as for 9"
     plans = _plans(busy, much)

@@ -17,11 +17,14 @@ from typing import Any
 from temporalio.client import WorkflowFailureError
 
 from apollo import names
+from apollo.artifacts.store import FolderStore
 from apollo.domain.environment import Webhook
+from apollo.domain.lending import PieceRequest
 from apollo.domain.pipeline import Stage as PipelineStage
 from apollo.domain.status import Outcome
 from apollo.errors import ConnectFailed
 from apollo.settings import leave
+from apollo.workflows.piece import Piece
 from tests.support.hurry import hurried_windows
 from tests.support.promotions import pipeline, promote
 from tests.support.receiver import receiving
@@ -47,6 +50,28 @@ async def record(stage: Stage) -> None:
     await alarmed(stage)
     await steered(stage)
     await disabled(stage)
+    await healed(stage)
+    await lent(stage)
+
+
+async def healed(stage: Stage) -> None:
+    """No location moves, it pauses itself, and goes on when one does."""
+    play = await stage.play(hosts=4, progress_deadline="1s", application="healed")
+    play.script.hold()
+    running = await play.start("1.0")
+    await running.until("paused")
+    play.script.let_go()
+    assert (await running.result()).outcomes == {"updated": 4}
+    await keep(running, "healed", [(1, "forward")])
+
+
+async def lent(stage: Stage) -> None:
+    """A piece of what the store holds."""
+    store = FolderStore(stage.apollo.settings.store_folder)
+    request = PieceRequest(sha256=await store.put_bytes(b"a manifest"))
+    queue, workflow_id = names.CONTROL_QUEUE, names.piece_id(request.sha256, 0, "recorded")
+    await stage.client.execute_workflow(Piece.run, request, id=workflow_id, task_queue=queue)
+    await keep_history(stage, "lent.piece", workflow_id)
 
 
 async def synced(stage: Stage) -> None:

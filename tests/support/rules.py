@@ -46,14 +46,20 @@ def allowed_in(share: str, machines: Iterable[Machine], location: str | None = N
 
 
 def wave_sizes(
-    waves: Sequence[tuple[str, bool]], planned: Sequence[Machine], picked: Sequence[Sequence[str]]
+    waves: Sequence[tuple[str, bool]],
+    planned: Sequence[Machine],
+    picked: Sequence[Sequence[str]],
+    fleet: Sequence[Machine],
+    most: str = "100%",
 ) -> list[str]:
     """Rule 4: shares round up and are cumulative. `waves` are (share, of the canaries only).
 
-    `picked` are the hosts of each wave that came out with any; complaints are returned.
+    `picked` are the hosts of each wave that came out with any, `most` is `max_unavailable`;
+    complaints are returned.
     """
     left = {each.name: each for each in planned}
     rest = list(picked)
+    out = [each for each in fleet if each.out or each.disabled]
     wrong = []
     for share, canaries in waves:
         pool = [each for each in planned if each.canary or not canaries]
@@ -63,7 +69,11 @@ def wave_sizes(
         if size <= 0:
             continue
         names = rest.pop(0) if rest else []
-        wrong += _wave(size, open_, [left.pop(name) for name in names if name in left], canaries)
+        hosts = [left.pop(name) for name in names if name in left]
+        wrong += _wave(size, open_, hosts, canaries)
+        if size == 1:
+            wrong += _box(open_, hosts, [each for each in open_ if _room(each, fleet, out, most)])
+        out = [each for each in out if each not in hosts]
     if rest or left:
         wrong.append("waves do not reach everyone")
     return wrong
@@ -75,10 +85,6 @@ def _wave(size: int, pool: list[Machine], hosts: list[Machine], canaries: bool) 
         roles = {each.role for each in pool}
         if sorted(map(str, roles)) != sorted(str(each.role) for each in hosts):
             wrong.append("a one-host wave is not one of each role")
-        for host in hosts:
-            same = [each for each in pool if each.role == host.role]
-            if host.out and not all(each.out for each in same):
-                wrong.append(f"one-host wave: {host.name} is not in service")
         return wrong
     if len(hosts) != size:
         wrong.append(f"a wave of {size} has {len(hosts)} hosts")
@@ -89,6 +95,28 @@ def _wave(size: int, pool: list[Machine], hosts: list[Machine], canaries: bool) 
     if any(each.first for each in later) and not all(host.first for host in hosts):
         wrong.append("failed first: another host took a wave's place")
     return wrong
+
+
+def _box(pool: list[Machine], hosts: list[Machine], roomy: list[Machine]) -> list[str]:
+    """The one box (of a role) serves; where nobody who serves has room, it is one that is out."""
+    wrong = []
+    for host in hosts:
+        same = [each for each in pool if each.role == host.role]
+        serving = any(each in roomy and not each.out for each in same)
+        if host.out and serving:
+            wrong.append(f"one-host wave: {host.name} is not in service")
+        if not host.out and not serving and any(each.out for each in same):
+            wrong.append(f"one-host wave: {host.name} has no room, and another needs none")
+        if not host.out and serving and host not in roomy:
+            wrong.append(f"one-host wave: {host.name} has no room, and another has")
+    return wrong
+
+
+def _room(host: Machine, fleet: Sequence[Machine], out: list[Machine], most: str) -> bool:
+    return all(
+        sum(place in (None, each.location) for each in out) < allowed_in(most, fleet, place)
+        for place in (host.location, None)
+    )
 
 
 @dataclass

@@ -118,27 +118,50 @@ def test_the_same_order_every_time() -> None:
     assert one == other
 
 
+HALF: dict[str, Any] = {"max_unavailable": "50%"}
+"""Where one of two hosts of a location is out, another may be only in a larger one."""
+
+
 def test_a_one_host_wave_takes_a_host_in_service() -> None:
     states = {"a1": "broken", "b1": "lost"}
-    assert order(plan("a1 a2 b1 b2", states=states)) == "a2 | b1 a1 b2"
+    assert order(plan("a1 a2 a3 a4 b1 b2", HALF, states=states)) == "a2 | b1 a1 b2 a3 a4"
     assert order(plan("a1 a2", states={"a1": "new", "a2": "new"})) == "a1 | a2"
 
 
+def test_a_one_host_wave_takes_a_host_that_is_out_where_no_other_has_room() -> None:
+    """It needs none, and makes some; should it stay out, no host in service is touched."""
+    found = plan("a1 a2 a3 a4", states={"a3": "broken"})
+    assert order(found) == "a3 | a1 a2 a4"
+    two = {"waves": [1, 2, "100%"]}
+    assert order(plan("a1 a2 a3 a4", two, states={"a3": "broken"})) == "a3 | a1 | a2 a4"
+    assert order(plan("a1 a2 b1 b2", HALF, states={"a1": "broken"})) == "b1 | a1 a2 b2"
+
+
+def test_where_nobody_has_room_nor_is_out_the_plan_warns() -> None:
+    """The room was taken by a host that is not planned."""
+    found = plan("a1 a2 a3 a4", states={"a1": "disabled"})
+    assert order(found) == "a2 | a3 a4"
+    assert any("no host in service can be drained" in each for each in found.warnings)
+
+
 def test_a_percentage_that_comes_to_one_host_takes_a_host_in_service_too() -> None:
-    found = plan("a1 a2 a3 a4", {"waves": ["10%", "100%"]}, states={"a1": "broken"})
+    waves = {"waves": ["10%", "100%"], **HALF}
+    found = plan("a1 a2 a3 a4", waves, states={"a1": "broken"})
     assert order(found) == "a2 | a1 a3 a4"
 
 
 def test_a_one_host_wave_takes_one_of_each_role_in_order() -> None:
-    text = "a1.web a2.web b1.job b2.job"
-    found = plan(text, {"order": ["job", "web"]}, states={"a1": "broken"})
-    assert order(found) == "b1 a2 | b2 a1"
+    text, roles = "a1.web a2.web b1.job b2.job", {"order": ["job", "web"]}
+    states = {"a1": "broken"}
+    assert order(plan(text, {**roles, **HALF}, states=states)) == "b1 a1 | b2 a2"
+    roomy = "a1.web a2.web a3.web a4.web b1.job b2.job"
+    assert order(plan(roomy, {**roles, **HALF}, states=states)) == "b1 a2 | b2 a1 a3 a4"
 
 
 def test_a_one_host_wave_rather_takes_a_host_that_changes() -> None:
     current = HostState.model_validate({"serving": "serving", "manifest": "new"})
-    found = plan("a1 a2 a3", states={"a1": current, "a2": "broken"})
-    assert order(found) == "a3 | a2 a1"
+    found = plan("a1 a2 a3 a4", HALF, states={"a1": current, "a2": "broken"})
+    assert order(found) == "a3 | a2 a1 a4"
     assert order(plan("a1 a2", states={"a1": current, "a2": current})) == "a1 | a2"
 
 

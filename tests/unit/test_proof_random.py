@@ -58,6 +58,19 @@ def test_nor_is_what_a_rollback_does(case: Case, seed: int) -> None:
     assert broken(prove(rows)) == {}
 
 
+def test_who_is_out_may_go_ahead_of_its_role_one_location_after_the_other() -> None:
+    """The first role has no room: the plan's first location goes ahead, whatever the roles."""
+    machines = (
+        Machine("a1", "a", role="job", out=True),
+        Machine("a2", "a"),
+        Machine("b1", "b", role="web"),
+        Machine("b2", "b", out=True),
+    )
+    waves, order = (("100%", False),), ("web", "job")
+    case = Case(machines, share="1", waves=waves, order=order, one_location=True)
+    assert [found(case, seed) for seed in range(5)] == [{}] * 5
+
+
 def words(rule: int, decide: Decide, case: Case = CONTROL, **options: Any) -> str:
     seeds = [found(case, seed, decide=decide, **options) for seed in range(5)]
     return "\n".join(word for judged in seeds for word in judged.get(rule, ()))

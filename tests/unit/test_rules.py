@@ -60,7 +60,7 @@ def test_a_plan_is_a_permutation_of_the_hosts_that_are_not_disabled(case: Case) 
 
 def complaints_of_waves(case: Case, plan: Plan) -> list[str]:
     picked = [[h.host for h in plan.hosts if h.wave == wave.number] for wave in plan.waves]
-    return wave_sizes(case.waves, case.planned(plan), picked)
+    return wave_sizes(case.waves, case.planned(plan), picked, case.machines, case.share)
 
 
 @LIGHT
@@ -349,7 +349,10 @@ def test_control_waves_and_order() -> None:
     rows = [plan.hosts[index].location for index in later]
     twice = _moved(plan, later[1], later[2 + rows[2:].index(rows[0])])
     assert complaints_of_order(case, twice)
+    full = Case(machines, share="8%", waves=case.waves)
+    assert complaints_of_waves(full, full.plan()) == []
+    assert any("needs none" in word for word in complaints_of_waves(full, plan))
     fewer = plan.model_copy(update={"hosts": plan.hosts[:-1]})
     assert complaints_of_waves(Case(machines, waves=case.waves), fewer) == []
     short = [[h.host for h in plan.hosts if h.wave == 1], [h.host for h in plan.hosts[1:6]]]
-    assert wave_sizes(case.waves, machines, short)
+    assert wave_sizes(case.waves, machines, short, machines)

@@ -6,8 +6,10 @@ import pytest
 
 from apollo.domain.rollout import DeploymentResult
 from apollo.domain.status import Outcome
+from apollo.domain.strategy import Strategy
 from apollo.errors import AuthFailed, ConnectFailed, Fenced
-from tests.support.stage import Running, Stage, until
+from apollo.proof import Verdict
+from tests.support.stage import Play, Running, Stage, until
 
 
 def adds_up(result: DeploymentResult, hosts: int) -> None:
@@ -148,6 +150,47 @@ async def test_a_host_disabled_while_it_waits_is_left_alone(stage: Stage) -> Non
     result = await running.result()
     assert (result.state, result.outcomes) == ("partial", {"updated": 3, "not_started": 1})
     assert disabled not in play.script.begun()
+
+
+async def one_broken(stage: Stage) -> Play:
+    """Four hosts that may be out one at a time; one is."""
+    play = await stage.play(hosts=4, locations=1, max_unavailable="25%", max_failures=1)
+    await play.deploy("1.0")
+    play.script.fail("h4", end=Outcome.BROKEN)
+    assert (await play.deploy("1.1")).outcomes == {"updated": 3, "broken": 1}
+    play.script.turns.clear()
+    strategy = play.environment.strategy.model_copy(
+        update={"waves": Strategy.model_validate({"waves": [1, "100%"]}).waves}
+    )
+    await play.apply(strategy=strategy)
+    return play
+
+
+async def test_the_one_box_is_the_host_whose_being_out_takes_all_the_room(stage: Stage) -> None:
+    play = await one_broken(stage)
+    play.script.ends["h4"] = [Outcome.UPDATED]
+    running = await play.start("1.2")
+    result = await running.result()
+    assert (result.state, result.outcomes) == ("succeeded", {"updated": 4})
+    assert play.script.begun()[0] == "h4"
+    assert await broken_rules(running) == set()
+
+
+async def test_when_it_stays_out_no_host_in_service_is_touched(stage: Stage) -> None:
+    play = await one_broken(stage)
+    play.script.ends["h4"] = [Outcome.BROKEN]
+    running = await play.start("1.2")
+    await paused_for(running, "no room in fra1")
+    assert play.script.begun() == ["h4"]
+    await running.said.abort()
+    result = await running.result()
+    assert result.outcomes == {"broken": 1, "not_started": 3}
+    assert await broken_rules(running) == set()
+
+
+async def broken_rules(running: Running) -> set[int]:
+    judged = await running.said.prove()
+    return {each.rule for each in judged if each.verdict is Verdict.BROKEN}
 
 
 async def test_a_fenced_turn_is_lost(stage: Stage) -> None:

@@ -3,9 +3,13 @@
 from typing import Any
 
 import pytest
+from temporalio.worker import Worker
 
+from apollo import names
+from apollo.activities.hosts import HostActivities
 from apollo.domain.status import Outcome
 from apollo.errors import ConnectFailed, ContactLost, Refused
+from apollo.workers.worker import activities_of
 from tests.support.stage import Play, Running, Stage, until
 
 BEFORE = {"before": {"run": "bin/migrate", "on": "role=worker"}}
@@ -90,6 +94,24 @@ async def test_an_unreachable_host_is_passed_over(stage: Stage) -> None:
 
     assert result.state == "succeeded"
     assert ran(play) == ["once.before h2", "once.before h4"]
+
+
+async def test_a_location_without_a_worker_does_not_hold_it_up(stage: Stage) -> None:
+    """Its host would be the first."""
+    play = await stage.play(hosts=4, locations=2)
+    play.setup = {"once": {"before": "bin/migrate"}}
+    first, other = play.environment.fleet.hosts[:2]
+    assert first.location != other.location
+    await play.apply(own_workers=(first.location,))
+    running = await play.start("1.0")
+    await until(lambda: bool(ran(play)), "it has begun")
+    assert ran(play) == [f"once.before {other.name}"]
+    async with Worker(
+        stage.client,
+        task_queue=names.hosts_queue(first.location),
+        activities=activities_of(HostActivities(stage.actors)),
+    ):
+        assert (await running.result()).outcomes == {"updated": 4}
 
 
 async def test_it_pauses_when_no_host_can_be_reached(stage: Stage) -> None:

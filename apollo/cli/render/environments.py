@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from rich.text import Text
@@ -15,7 +15,9 @@ from apollo.cli.render.marks import serving_mark, state_mark
 from apollo.cli.render.summary import next_steps
 from apollo.cli.render.terminal import Cell, columns, moment
 from apollo.cli.render.windows import override_line, windows_json, windows_text
+from apollo.cli.render.workers import waiting_json
 from apollo.client import Status
+from apollo.client.polling import Waiting
 from apollo.domain.fleet import Host
 from apollo.domain.status import Serving
 from apollo.files.mistakes import one_line
@@ -30,6 +32,8 @@ class EnvironmentStatus:
     states: Mapping[str, KnownHost]
     running: Sequence[Status]
     last: Sequence[StoredDeployment]
+    waits: Mapping[str, Sequence[Waiting]] = field(default_factory=dict)
+    """What of a deployment that runs waits for workers, by its label."""
 
     @property
     def hosts(self) -> tuple[Host, ...]:
@@ -85,6 +89,8 @@ def render_environment(found: EnvironmentStatus, word: str) -> Iterator[Cell]:
         yield heading(status)
         if status.deployment.detail:
             yield f"  {one_line(status.deployment.detail)}"
+        waits = found.waits.get(status.deployment.label, ())
+        yield from (f"  {one_line(each.text)}" for each in waits)
         yield from override_line(status.deployment)
         yield from (f"  {step}" for step in next_steps(status, word))
     if found.last:
@@ -110,6 +116,7 @@ def environment_json(found: EnvironmentStatus) -> dict[str, Any]:
         "serving": found.serving(),
         "releases": found.releases() if found.states else {},
         "running": [status_json(each) for each in found.running],
+        "waits": [waiting_json(each) for waits in found.waits.values() for each in waits],
         "last": [deployment_json(each) for each in found.last],
     }
 
