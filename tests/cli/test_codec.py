@@ -57,6 +57,7 @@ def test_it_serves_until_it_is_told_to_stop(
         (("--host", "db.example"), new_key(), 5, "could decrypt everything"),
         (("--origin", "ui.example"), new_key(), 2, "expected an address"),
     ],
+    ids=["no key", "no good key", "everywhere", "elsewhere", "no address"],  # keys are random
 )
 def test_it_refuses_what_is_not_safe(
     shop: Shop,
