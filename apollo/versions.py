@@ -21,7 +21,7 @@ from apollo.domain.environment import Environment
 from apollo.errors import Refused, Unavailable
 
 _PAUSE = 0.25
-_SPREAD = 30.0
+_SPREAD = 60.0
 """Seconds that the server may take to tell all its queues, however short one wants to wait."""
 _NOT_YET = (RPCStatusCode.NOT_FOUND, RPCStatusCode.FAILED_PRECONDITION)
 _UNDER_WAY = RoutingConfigUpdateState.ROUTING_CONFIG_UPDATE_STATE_IN_PROGRESS

@@ -205,6 +205,25 @@ async def _ended(deployment: DeploymentHandle) -> bool:
     return bool(status and status.deployment.state.ended)
 
 
+async def test_what_workers_without_a_build_have_begun_moves_on_to_the_first(
+    tmp_path: Path,
+) -> None:
+    async with World(tmp_path, {"fra1": 1}, takeover=TAKEOVER) as world:
+        await gated_release(world, "1.0.0")
+        old = world.start_worker()
+        deployment = await under_way(world, 1)
+        next_worker(world, "patched", APOLLO_BUILD_ID="1")
+        client = await make_current(world, "1")
+        await world.stop_worker(old)
+        await until_attached(world)
+        open_gates(world)
+        result = await deployment.result()
+        on, hosts = await build_of(client, deployment.workflow_id), list(locations(world.fleet))
+
+    assert (result.state, result.outcomes, on) == (DeploymentState.SUCCEEDED, {"updated": 1}, "1")
+    once_each(read_hook_log(world.hook_log), hosts, FIRST)
+
+
 async def test_what_a_lost_build_has_begun_can_be_moved_to_the_next(tmp_path: Path) -> None:
     """As docs/cluster.md says, with Temporal's own program; until then it waits."""
     async with World(tmp_path, {"fra1": 2}, takeover=TAKEOVER) as world:
