@@ -137,7 +137,13 @@ def test_show_as_json_holds_everything(hard: Shop) -> None:
     assert [event["what"] for event in document["timeline"]].count("opened") == 1
     (late,) = [host for host in document["hosts"] if host["attached"]]
     assert (late["host"], late["attempts"], late["seconds"]) == ("web13", 2, 23.0)
-    assert late["steps"][1] == {"name": "start", "exit": 0, "seconds": 2.0, "times": 1}
+    assert late["steps"][1] == {
+        "name": "start",
+        "exit": 0,
+        "seconds": 2.0,
+        "times": 1,
+        "began": None,
+    }
     assert sum(document["outcomes"].values()) == len(document["hosts"]) == FLEET
 
 
