@@ -2,9 +2,17 @@
 
 import asyncio
 
+from temporalio.api.enums.v1 import EventType
 from temporalio.client import WorkflowExecutionStatus
 
-from tests.support.stage import Stage, failures, until
+from apollo.names import batch_id
+from tests.support.stage import Running, Stage, failures, until
+
+
+async def batch_has_heard(running: Running) -> bool:
+    """Whether the first batch was told something."""
+    events = await running.events(batch_id(running.id, "forward", 1, 1))
+    return any(e.event_type == EventType.EVENT_TYPE_WORKFLOW_EXECUTION_SIGNALED for e in events)
 
 
 async def test_while_paused_no_turn_begins_and_turns_in_flight_end(stage: Stage) -> None:
@@ -13,6 +21,7 @@ async def test_while_paused_no_turn_begins_and_turns_in_flight_end(stage: Stage)
     running = await play.start()
     begun = await play.under_way(2)
     await running.said.pause()
+    await until(lambda: batch_has_heard(running), "the batch has heard of it")
     play.script.let_go()
     await play.under_way(0)
     await asyncio.sleep(0.5)
