@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
+from functools import lru_cache
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -33,11 +34,7 @@ class Hours:
 
 def is_frozen(calendar: str, moment: datetime) -> bool:
     """Whether an event of a calendar goes on at an aware moment; days are those of its zone."""
-    import icalendar  # for those alone who have freezes
-    import recurring_ical_events
-
-    read = icalendar.Calendar.from_ical(calendar)
-    zone = ZoneInfo(str(read.get("X-WR-TIMEZONE", "UTC")))
+    events, zone = _read(calendar)
 
     def aware(value: date) -> datetime:
         full = value if isinstance(value, datetime) else datetime.combine(value, time())
@@ -46,9 +43,19 @@ def is_frozen(calendar: str, moment: datetime) -> bool:
     moment = moment.astimezone(UTC)
     return any(
         aware(event.start) <= moment < aware(event.end)
-        for event in recurring_ical_events.of(read).between(moment - _DAY, moment + _DAY)
+        for event in events.between(moment - _DAY, moment + _DAY)
         if event.get("STATUS") != "CANCELLED"
     )
+
+
+@lru_cache(maxsize=32)
+def _read(calendar: str) -> tuple[Any, ZoneInfo]:
+    """Its events and its zone, read once: a fleet's turns are held to it one by one."""
+    import icalendar  # for those alone who have freezes
+    import recurring_ical_events
+
+    read = icalendar.Calendar.from_ical(calendar)
+    return recurring_ical_events.of(read), ZoneInfo(str(read.get("X-WR-TIMEZONE", "UTC")))
 
 
 def is_open(windows: Iterable[str], moment: datetime) -> bool:
