@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from temporalio import workflow
@@ -14,11 +14,11 @@ with workflow.unsafe.imports_passed_through():
     from apollo import names
     from apollo.activities.deployments import DeploymentActivities
     from apollo.activities.progress import ProgressActivities
-    from apollo.domain.base import parse_share
-    from apollo.domain.capacity import allowance
+    from apollo.domain import engine
     from apollo.domain.controls import Controls, pace_refusal
     from apollo.domain.deployment import Control, PaceControl
     from apollo.domain.details import deployment_details
+    from apollo.domain.known import NOWHERE, Known, Place, Said
     from apollo.domain.progress import SlowInput
     from apollo.domain.rollout import (
         BatchControl,
@@ -46,9 +46,6 @@ with workflow.unsafe.imports_passed_through():
 GOES_ON = "it goes on when one moves; resume goes on waiting"
 HEALS = "goes on when a location moves"
 NOTHING_SLOW: tuple[tuple[str, ...], bool] = ((), False)
-Place = tuple[int, int]
-"""Wave and batch."""
-NOWHERE: Place = (0, 0)
 
 
 @dataclass(eq=False)
@@ -89,8 +86,8 @@ class Controlled:
 
     def __init__(self) -> None:
         self.controls = Controls()
-        self.failures = 0
-        self.pace = ""
+        self.known = Known()
+        """How far it has come; what holds at a moment is `at_present`."""
         self.looks = 0
         self.batches: list[UnderWay] = []
         """The children that do the work of batches now: their turns, or their staging ahead."""
@@ -138,7 +135,7 @@ class Controlled:
     )
     def set_pace(self, word: PaceControl = PaceControl()) -> str:
         """Change the pace for the rest of the deployment."""
-        self.pace = word.max_unavailable
+        self.known = replace(self.known, pace=word.max_unavailable)
         return self._obey("pace", word, update_id(), word.max_unavailable)
 
     @pause.validator
@@ -246,14 +243,25 @@ class Controlled:
         return [each.place for each in self.batches if each.place != NOWHERE]
 
     def word_for_batch(self, place: Place = NOWHERE) -> BatchControl:
-        """What a batch must know: whether to hold, whether to stop, at which pace."""
-        sizes = self.opened.locations
-        return BatchControl(
-            paused=self.controls.held,
-            stop=self.controls.stop is not None and not self._rolling_back(),
-            allowance=allowance(parse_share(self.pace), sizes) if self.pace else None,
+        """What a batch must know."""
+        return engine.word(self.opened, self.at_present, place)
+
+    @property
+    def said(self) -> Said:
+        """How the controls stand."""
+        controls = self.controls
+        return Said(
+            stop=controls.stop,
+            detail=controls.detail,
+            held=controls.held,
+            approved=frozenset(controls.approved),
             looks=self.looks,
         )
+
+    @property
+    def at_present(self) -> Known:
+        """What is known at this moment."""
+        return replace(self.known, said=self.said)
 
     @contextlib.contextmanager
     def batch_under_way(self, batch: UnderWay) -> Iterator[None]:
@@ -263,11 +271,6 @@ class Controlled:
             yield
         finally:
             self.batches.remove(batch)
-
-    def _rolling_back(self) -> bool:
-        return (
-            self.controls.base is DeploymentState.ROLLING_BACK and self.controls.stop == "rollback"
-        )
 
     def _check(self, action: str) -> None:
         if refusal := self.controls.refusal(action):
@@ -375,7 +378,7 @@ class Controlled:
         self._show_details()
         updates: list[SearchAttributeUpdate[Any]] = [
             names.STATE.value_set(str(state)),
-            names.FAILURES.value_set(max(0, self.failures)),
+            names.FAILURES.value_set(max(0, self.known.failures)),
         ]
         workflow.upsert_search_attributes(updates)
         if not state.ended:

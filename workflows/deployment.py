@@ -2,6 +2,8 @@
 
 import asyncio
 import contextlib
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -14,17 +16,12 @@ with workflow.unsafe.imports_passed_through():
 
     from apollo import names
     from apollo.activities.deployments import DeploymentActivities
+    from apollo.domain import steps
     from apollo.domain.deployment import Control, DeploymentRequest
+    from apollo.domain.engine import decide, stopped
+    from apollo.domain.known import Said
     from apollo.domain.once import OnceLoad, When
-    from apollo.domain.rollout import (
-        CloseInput,
-        DeploymentResult,
-        Ending,
-        LeaseAnswer,
-        LeaseInput,
-        OpenInput,
-        WaveOutline,
-    )
+    from apollo.domain.rollout import CloseInput, DeploymentResult, LeaseInput, OpenInput
     from apollo.domain.status import DeploymentState
     from apollo.domain.sync import Drift, left_for_a_person, summary
     from apollo.workflows.alarms import Vigil
@@ -36,11 +33,15 @@ with workflow.unsafe.imports_passed_through():
     from apollo.workflows.windows import Watch
 
 CANCELLED = Control(reason="the workflow was cancelled")
+WORDS_COUNT_TO_THE_END = "words count to the end"
+STAGING = "staging wave {}: its hosts get the release ready"
+Doing = Callable[[Any], Awaitable[object]]
+End = steps.Close | steps.TurnBack
 
 
 @workflow.defn(failure_exception_types=[ValidationError])
 class Deployment(Batches):
-    """Opens, waits for gates and lease, runs waves of batches, bakes, rolls back, closes."""
+    """Opens, then does what the engine decides on, step by step, and closes."""
 
     @workflow.init
     @one_input(least=0)
@@ -50,8 +51,25 @@ class Deployment(Batches):
         self._watch: Watch | None = None
         self._vigil: Vigil | None = None
         self._drift: Drift | None = None
-        self._untouched = False
-        self._remark = ""
+        self._once: dict[When, Once] = {}
+        self._deaf = False
+        """Whether what stops it counts only from its next wait on: so it was in old histories."""
+        self._doings: dict[type[steps.Step], Doing] = {
+            steps.Approve: self._approve,
+            steps.EnterWindows: self._enter_windows,
+            steps.TakeLease: self._take_lease,
+            steps.Listen: self._hear_alarms,
+            steps.RunOnce: self._run_once,
+            steps.Enter: self._enter,
+            steps.Stage: self._stage,
+            steps.Abreast: self._run_abreast,
+            steps.Begin: self._run_batch,
+            steps.Bake: self._bake,
+            steps.Settle: self._settle,
+            steps.Finish: self._finish,
+            steps.PlanRollback: self._plan_rollback,
+            steps.Pause: self._pause,
+        }
 
     @workflow.run
     async def run(self, request: DeploymentRequest = DeploymentRequest()) -> DeploymentResult:
@@ -74,31 +92,83 @@ class Deployment(Batches):
                 return self._nothing_to_do(self._drift)
         await self._open()
         courier = asyncio.create_task(self.carry_words())
-        ending, detail = await _until_end(self._forward())
+        end = await self._wind_up(await self._until_end())
+        if isinstance(end, steps.TurnBack):
+            end = await self._go_back(end.detail)
+        self.controls.closing = workflow.patched(WORDS_COUNT_TO_THE_END)
+        result = await workflow.execute_activity_method(
+            DeploymentActivities.close,
+            CloseInput(
+                deployment=self.opened.deployment,
+                workflow_id=workflow.info().workflow_id,
+                ending=end.ending,
+                detail=self._with_those_left(end.detail),
+            ),
+            **quick(end.ending),
+        )
+        self.controls.base, self.controls.detail = result.state, result.detail
+        await self.end_words(courier)
+        return result
+
+    async def _until_end(self) -> End:
+        """Do what the engine decides on, until this way, forward or back, has come to its end."""
+        while True:
+            step = await self._next()
+            if isinstance(step, steps.Close | steps.TurnBack):
+                return step
+            try:
+                await self._doings[type(step)](step)
+            except Ended as ended:
+                return ended.step
+
+    async def _next(self) -> steps.Step:
+        """The next step; if it is work for hosts, nothing holds it any more."""
+        step = self._decide()
+        todo = step.then if isinstance(step, steps.Hold) else step
+        self.controls.doing = STAGING.format(todo.wave) if isinstance(todo, steps.Stage) else ""
+        if not todo.works:
+            return step
+        if isinstance(todo, steps.Begin) and todo.again:
+            self.known = self.known.chose(todo)
+        if not self.known.turned:
+            self.controls.base = DeploymentState.RUNNING
+        self._deaf = False
+        await workflow.wait_condition(lambda: not isinstance(self._decide(), steps.Hold))
+        return self._decide()
+
+    def _decide(self) -> steps.Step:
+        known = self.at_present
+        if self._deaf:
+            known = replace(known, said=replace(known.said, stop=None))
+        return decide(self.opened, known)
+
+    def _hear_only_later(self) -> bool:
+        """Whether it was stopped at a moment when old histories did not look."""
+        return self.controls.stop is not None and not workflow.patched(WORDS_COUNT_TO_THE_END)
+
+    async def _wind_up(self, end: End) -> End:
+        """Nothing is watched any more, and nobody's turn can be asked for; what it comes to.
+
+        What is said meanwhile counts, too.
+        """
+        heard = self.controls.stop
         if self._watch:
             self._watch.end()
         await self._words_carried_out()
         self.controls.over = True
         if self._vigil:
             await self._vigil.end()
-        if ending == "failed" and self.opened.on_failure == "halt" and not self._untouched:
-            ending = "halted"
-        elif ending in ("failed", "rolled_back") and not self._untouched:
-            ending, back = await _until_end(self._back(detail))
-            detail = f"{detail}; {back}" if back else detail
-        result = await workflow.execute_activity_method(
-            DeploymentActivities.close,
-            CloseInput(
-                deployment=self.opened.deployment,
-                workflow_id=workflow.info().workflow_id,
-                ending=ending,
-                detail=self._with_those_left(detail or self._remark),
-            ),
-            **quick(ending),
-        )
-        self.controls.base, self.controls.detail = result.state, result.detail
-        await self.end_words(courier)
-        return result
+        if self.controls.stop is heard or self._hear_only_later():
+            return end
+        return stopped(self.opened, self.at_present) or end
+
+    async def _go_back(self, why: str) -> steps.Close:
+        self.controls.base = DeploymentState.ROLLING_BACK
+        self.controls.stop, self.controls.detail = None, why
+        self.known = self.known.turn_back()
+        end = await self._until_end()
+        assert isinstance(end, steps.Close)
+        return replace(end, detail=f"{why}; {end.detail}" if end.detail else why)
 
     async def _open(self) -> None:
         info = workflow.info()
@@ -146,81 +216,40 @@ class Deployment(Batches):
         label = f"{self._request.application}/{self._request.environment}"
         return "; ".join([*([detail] if detail else []), *left_for_a_person(self._drift, label)])
 
-    async def _forward(self) -> Ending:
-        if self.opened.approval:
-            await self._pass_gate("the deployment")
-        if self.opened.windows:
-            await self._enter_windows()
-        await self._take_lease()
-        await self._hear_alarms()
-        await self._once("before")
-        for wave in self.opened.waves:
-            if wave.approval:
-                await self._pass_gate(f"wave {wave.number}")
-            await self._alarms_readable(wave.number)
-            self.controls.base = DeploymentState.RUNNING
-            await self._stage_ahead(wave)
-            await self._run_wave(wave)
-            await self._bake(wave)
-        await self._end_turns()
-        await self._once("after")
-        return "done"
+    async def _run_once(self, step: steps.RunOnce) -> None:
+        """Run what runs once; called again when it did not end, it goes on with what is there."""
+        when = step.when
+        if when not in self._once:
+            load = OnceLoad(
+                deployment=self.opened.deployment,
+                workflow_id=workflow.info().workflow_id,
+                granted_ms=self.known.granted_ms,
+                when=when,
+            )
+            outline = next(each for each in self.opened.once if each.when == when)
+            self._once[when] = Once(outline, load, self.opened.takeover)
+        ran = await self._once[when].run()
+        self.known = self.known.ran(step, when, ran, self._once[when].detail)
 
-    async def _once(self, when: When) -> None:
-        """Run what runs once.
-
-        Before the first turn its failure ends the deployment; after the last it is told, for the
-        hosts run the release.
-        """
-        outline = next((each for each in self.opened.once if each.when == when), None)
-        if outline is None:
-            return
-        load = OnceLoad(
-            deployment=self.opened.deployment,
-            workflow_id=workflow.info().workflow_id,
-            granted_ms=self._granted_ms,
-            when=when,
-        )
-        once, controls = Once(outline, load, self.opened.takeover), self.controls
-        controls.base = DeploymentState.RUNNING
-        while True:
-            await self._until_free()
-            ran = await once.run()
-            self._raise_if_stopped()
-            if ran == "well":
-                return
-            if when == "after":
-                self._remark = once.detail
-                return
-            if ran == "failed":
-                self._untouched = True
-                raise Ended("failed", once.detail)
-            controls.pause_itself(once.detail)
-
-    async def _back(self, why: str) -> Ending:
-        self.controls.base = DeploymentState.ROLLING_BACK
-        self.controls.stop, self.controls.detail = None, why
-        self.failures = self.unreachable = self._unreachable_accepted = 0
-        plan = await workflow.execute_activity_method(
+    async def _plan_rollback(self, step: steps.PlanRollback) -> None:
+        back = await workflow.execute_activity_method(
             DeploymentActivities.plan_rollback,
             self.opened.deployment,
             **quick("plan the rollback"),
         )
-        for batch in range(1, plan.batches + 1):
-            await self._run_batch("rollback", 1, batch, plan.allowance)
-        return "rolled_back"
+        self.known = self.known.planned(back)
 
-    async def _pass_gate(self, gate: str) -> None:
+    async def _approve(self, step: steps.Approve) -> None:
         controls = self.controls
-        controls.base, controls.gate = DeploymentState.AWAITING, gate
-        controls.detail = f"{gate} waits for approval"
-        await workflow.wait_condition(
-            lambda: gate in controls.approved or controls.stop is not None
-        )
-        controls.gate, controls.detail = "", ""
-        self._raise_if_stopped()
+        controls.base, controls.gate = DeploymentState.AWAITING, step.gate
+        controls.detail = step.says
+        self._deaf = False
+        await workflow.wait_condition(lambda: self._decide() != step)
+        controls.gate = ""
+        if controls.stop is None:
+            controls.detail = ""
 
-    async def _enter_windows(self) -> None:
+    async def _enter_windows(self, step: steps.EnterWindows) -> None:
         """Return while windows are open; from now on they are watched."""
         controls = self.controls
         self._watch = watch = Watch(controls, self.opened.deployment)
@@ -229,33 +258,37 @@ class Deployment(Batches):
         if controls.closed:
             controls.base = DeploymentState.AWAITING
         await workflow.wait_condition(lambda: not controls.closed or controls.stop is not None)
-        self._raise_if_stopped()
+        self.known = self.known.did(step)
 
-    async def _hear_alarms(self) -> None:
+    async def _hear_alarms(self, step: steps.Listen) -> None:
         """Return when it is known how the alarms stand; from now on they are watched."""
-        if not self.opened.alarms:
-            return
         self.controls.base = DeploymentState.RUNNING
         reports_only = bool(self.opened.override)
         self._vigil = Vigil(self.controls, self.opened.deployment, reports_only=reports_only)
         await self._vigil.begin(lambda: self.controls.stop is not None)
+        self._deaf = False
         await self._until_free()
+        self.known = self.known.did(step)
 
-    async def _alarms_readable(self, wave: int) -> None:
-        """Return when the alarms can be read, or somebody approves of going on without them."""
-        vigil, controls = self._vigil, self.controls
-        if vigil is None or not vigil.unreadable:
-            return
-        gate = f"wave {wave} without its alarms"
-        controls.base, controls.gate = DeploymentState.AWAITING, gate
-        controls.detail = f"wave {wave} waits: {vigil.unreadable}; approve goes on without it"
-        await workflow.wait_condition(
-            lambda: not vigil.unreadable or gate in controls.approved or controls.stop is not None
-        )
-        controls.gate, controls.detail = "", ""
-        self._raise_if_stopped()
+    async def _enter(self, step: steps.Enter) -> None:
+        self.controls.base = DeploymentState.RUNNING
+        self.known = self.known.did(step)
 
-    async def _take_lease(self) -> None:
+    async def _settle(self, step: steps.Settle) -> None:
+        await self._words_carried_out()
+        self._deaf = self._hear_only_later()
+
+    async def _finish(self, step: steps.Finish) -> None:
+        self.controls.over = True
+        self.known = self.known.did(step)
+
+    @property
+    def said(self) -> Said:
+        """How the controls stand, and the alarms."""
+        unreadable = self._vigil.unreadable if self._vigil else ""
+        return replace(super().said, unreadable=unreadable)
+
+    async def _take_lease(self, step: steps.TakeLease) -> None:
         self.controls.base = DeploymentState.WAITING
         info = workflow.info()
         asked = workflow.start_activity_method(
@@ -277,31 +310,19 @@ class Deployment(Batches):
             asked.cancel()
             with contextlib.suppress(Exception):
                 await asked
-            self._raise_if_stopped()
-        answer: LeaseAnswer = await asked
-        if answer.granted_ms is None:
-            raise Ended("refused" if answer.outcome == "refused" else "superseded", answer.message)
-        self._granted_ms = answer.granted_ms
+            return
+        self.known = self.known.answered(await asked)
+        self._deaf = self._hear_only_later()
 
-    async def _bake(self, wave: WaveOutline) -> None:
+    async def _bake(self, step: steps.Bake) -> None:
         """Bake; anew after hosts have had another turn."""
-        baked = False
-        while self.due or not baked:
-            await self._run_due()
-            if wave.bake > timedelta(0):
-                self.controls.base = DeploymentState.BAKING
-                with contextlib.suppress(TimeoutError):
-                    await workflow.wait_condition(
-                        lambda: self.controls.stop is not None or bool(self.due),
-                        timeout=wave.bake,
-                        timeout_summary=f"bake wave {wave.number}",
-                    )
-            self._raise_if_stopped()
-            baked = True
-
-
-async def _until_end(way: Any) -> tuple[Ending, str]:
-    try:
-        return await way, ""
-    except Ended as end:
-        return end.ending, end.detail
+        if step.lasts > timedelta(0):
+            self.controls.base = DeploymentState.BAKING
+            with contextlib.suppress(TimeoutError):
+                await workflow.wait_condition(
+                    lambda: self.controls.stop is not None or bool(self.known.due),
+                    timeout=step.lasts,
+                    timeout_summary=f"bake wave {step.wave}",
+                )
+        if not self.known.due:
+            self.known = self.known.did(step)

@@ -1,15 +1,17 @@
 """What people say of single hosts of a running deployment: `skip` and `retry`."""
 
+from dataclasses import replace
+
 from temporalio import workflow
 from temporalio.exceptions import ActivityError, ApplicationError
 
 with workflow.unsafe.imports_passed_through():
     from apollo.activities.steering import SteeringActivities
     from apollo.domain.deployment import HostsControl
-    from apollo.domain.rollout import BatchControl
+    from apollo.domain.known import NOWHERE, Said
     from apollo.domain.steering import Action, Steered, SteeringInput, SteerInput
     from apollo.domain.turn import LEFT_OUT
-    from apollo.workflows.controlled import NOWHERE, Controlled, Place
+    from apollo.workflows.controlled import Controlled
     from apollo.workflows.options import quick
     from apollo.workflows.words import update_id
 
@@ -21,12 +23,8 @@ class HostWords(Controlled):
 
     def __init__(self) -> None:
         super().__init__()
-        self.unreachable = 0
-        self.due: set[Place] = set()
-        """Batches with hosts that are due once more."""
         self.steering = 0
         """How many such words are being carried out."""
-        self._left_out: dict[Place, tuple[str, ...]] = {}
 
     @workflow.update(description=f"Leave hosts out; those in their turn end it. {HOSTS}")
     async def skip(self, word: HostsControl = HostsControl()) -> str:
@@ -46,11 +44,10 @@ class HostWords(Controlled):
     def _may_retry(self, word: HostsControl = HostsControl()) -> None:
         self._check_hosts("retry")
 
-    def word_for_batch(self, place: Place = NOWHERE) -> BatchControl:
-        """What a batch must know; also who is left out of it."""
-        word = super().word_for_batch(place)
-        skip = self._left_out.get(place, ())
-        return word.model_copy(update={"skip": skip}) if skip else word
+    @property
+    def said(self) -> Said:
+        """How the controls stand, and whether a word about hosts is being carried out."""
+        return replace(super().said, steering=self.steering > 0)
 
     def _check_hosts(self, action: Action) -> None:
         if not hasattr(self, "opened"):
@@ -89,31 +86,21 @@ class HostWords(Controlled):
 
     async def _skip(self, found: Steered) -> None:
         """Hosts of the batch that runs are left out by it: it knows which are in their turn."""
-        others = list(found.hosts)
-        for place in self.places:
-            now = found.of(place)
-            names = tuple(each.host for each in now)
-            if names:
-                self._left_out[place] = (*self._left_out.get(place, ()), *names)
-            others = [each for each in others if each not in now]
+        places = self.places
+        self.known = self.known.skipped(found, places)
+        others = [each for each in found.hosts if (each.wave, each.batch) not in places]
         if others:
             await workflow.execute_activity_method(
                 SteeringActivities.skip_hosts,
                 SteerInput(deployment=self.opened.deployment, hosts=tuple(others), why=LEFT_OUT),
                 **quick(f"skip {len(others)} hosts"),
             )
-        self.unreachable -= found.unreachable
+        self.known = self.known.uncounted(found)
 
     async def _retry(self, found: Steered) -> None:
-        """What they counted for is taken back: it is their next turn that counts."""
         await workflow.execute_activity_method(
             SteeringActivities.retry_hosts,
             SteerInput(deployment=self.opened.deployment, hosts=found.hosts),
             **quick(f"retry {len(found.hosts)} hosts"),
         )
-        names = {each.host for each in found.hosts}
-        for place, left_out in self._left_out.items():
-            self._left_out[place] = tuple(name for name in left_out if name not in names)
-        self.failures -= found.failures
-        self.unreachable -= found.unreachable
-        self.due |= {(each.wave, each.batch) for each in found.hosts}
+        self.known = self.known.retried(found)

@@ -1,7 +1,6 @@
 """Hooks that run once per deployment: on the first host that matches and can be reached."""
 
 from datetime import timedelta
-from typing import Literal
 
 from temporalio import workflow
 from temporalio.exceptions import ActivityError
@@ -9,13 +8,12 @@ from temporalio.exceptions import ActivityError
 with workflow.unsafe.imports_passed_through():
     from apollo.activities.hosts import HostActivities
     from apollo.activities.once import OnceActivities
+    from apollo.domain.known import Ran
     from apollo.domain.once import OnceCandidate, OnceHosts, OnceLoad, OnceOutline, OnceRecord
     from apollo.domain.status import Outcome
     from apollo.domain.turn import TurnRecord
     from apollo.workflows.batch import failed_turn
     from apollo.workflows.options import once_options, quick
-
-Ran = Literal["well", "failed", "unclear", "nowhere"]
 
 
 class Once:

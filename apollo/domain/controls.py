@@ -38,6 +38,8 @@ class Controls:
         self.resumed = 0
         self.over = False
         """Whether no host of it has a turn any more."""
+        self.closing = False
+        """Whether its end is being written: nothing changes it any more."""
 
     @property
     def state(self) -> DeploymentState:
@@ -77,6 +79,8 @@ class Controls:
         """Why the action makes no sense now, and what does; none if it does."""
         if self.base.ended:
             return f"the deployment has ended: {self.base}"
+        if self.closing:
+            return "the deployment has come to its end, which is being written"
         if self.stop is not None and action != "pace":
             why = "an alarm fires" if self.stop == "alarm" else f"{self.stop} was asked for"
             return f"the deployment is already ending: {why}"

@@ -1,0 +1,144 @@
+"""What is known of a deployment under way: frozen, so that each decision has its own values."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Literal
+
+from apollo.domain.controls import Stop
+from apollo.domain.once import When
+from apollo.domain.rollout import LeaseAnswer, RollbackPlan
+from apollo.domain.steering import Steered
+from apollo.domain.steps import Begin, Pause, Step
+
+Kind = Literal["deploy", "restart", "sync", "rollback"]
+Place = tuple[int, int]
+"""Wave and batch."""
+NOWHERE: Place = (0, 0)
+Ran = Literal["well", "failed", "unclear", "nowhere"]
+"""How a hook that runs once went; `unclear`: it may have begun and contact was lost."""
+
+
+@dataclass(frozen=True)
+class Said:
+    """How controls, windows and alarms stand at this moment."""
+
+    stop: Stop | None = None
+    detail: str = ""
+    """Who stops it and why."""
+    held: bool = False
+    """Whether no host may begin a turn: people hold it, or windows do."""
+    approved: frozenset[str] = frozenset()
+    """The gates that somebody has opened."""
+    unreadable: str = ""
+    """The alarms that nobody can read, in words."""
+    steering: bool = False
+    """Whether it is being found out of which hosts somebody has spoken."""
+    looks: int = 0
+    """How often somebody has asked for a look at what is known of the hosts."""
+
+
+@dataclass(frozen=True)
+class Known:
+    """How far the deployment has come, and what was said to it.
+
+    It changes by being replaced: each method answers with what is known from then on.
+    """
+
+    kind: Kind = "deploy"
+    said: Said = field(default_factory=Said)
+    done: frozenset[Step] = frozenset()
+    lease: LeaseAnswer | None = None
+    failed_once: str = ""
+    """What ran once before the first turn has failed: no host was touched."""
+    remark: str = ""
+    """What is told in the end though it changes nothing."""
+    pause: Pause | None = None
+    """Why it must pause before it goes on."""
+    failures: int = 0
+    """Those that count, of batches that have ended, on this way."""
+    unreachable: int = 0
+    accepted: int = 0
+    """Unreachable hosts beyond the budget with which somebody goes on."""
+    due: frozenset[Place] = frozenset()
+    """Batches with hosts that are due once more."""
+    again: Begin | None = None
+    """The batch whose hosts have another turn now."""
+    pace: str = ""
+    """Another `max_unavailable`; empty: as planned."""
+    left_out: Mapping[Place, tuple[str, ...]] = field(default_factory=dict)
+    """Hosts of batches under way that somebody has left out."""
+    turned: bool = False
+    """Whether it goes back."""
+    back: RollbackPlan | None = None
+
+    @property
+    def granted_ms(self) -> int:
+        """Since when it has the lease; zero: it has none."""
+        return (self.lease and self.lease.granted_ms) or 0
+
+    def did(self, step: Step) -> "Known":
+        """It is done; another turn of some hosts may be asked for once more."""
+        if step == self.again:
+            return replace(self, again=None)
+        return replace(self, done=self.done | {step})
+
+    def answered(self, lease: LeaseAnswer) -> "Known":
+        """The lease was granted, or is not to be had."""
+        return replace(self, lease=lease)
+
+    def ran(self, step: Step, when: When, how: Ran, detail: str) -> "Known":
+        """What runs once has run, or not: before the first turn that ends or holds everything."""
+        if how == "well":
+            return self.did(step)
+        if when == "after":
+            return replace(self.did(step), remark=detail)
+        if how == "failed":
+            return replace(self, failed_once=detail)
+        return replace(self, pause=Pause(detail))
+
+    def chose(self, step: Begin) -> "Known":
+        """These hosts have another turn next."""
+        return replace(self, due=self.due - {(step.wave, step.batch)}, again=step)
+
+    def began(self, place: Place) -> "Known":
+        """The batch has begun: it takes whoever is due in it."""
+        return replace(self, due=self.due - {place})
+
+    def paused(self) -> "Known":
+        """It has paused; who resumes it accepts what it paused for."""
+        accepted = self.pause.accepted if self.pause else 0
+        return replace(self, pause=None, accepted=accepted or self.accepted)
+
+    def skipped(self, found: Steered, running: Iterable[Place]) -> "Known":
+        """Hosts are left out; those of batches that run are named to these."""
+        names = dict(self.left_out)
+        for place in running:
+            if now := tuple(each.host for each in found.of(place)):
+                names[place] = (*names.get(place, ()), *now)
+        return replace(self, left_out=names)
+
+    def retried(self, found: Steered) -> "Known":
+        """What they counted for is taken back: it is their next turn that counts."""
+        hosts = {each.host for each in found.hosts}
+        left = {
+            place: tuple(name for name in names if name not in hosts)
+            for place, names in self.left_out.items()
+        }
+        return replace(
+            self.uncounted(found),
+            left_out=left,
+            failures=self.failures - found.failures,
+            due=self.due | {(each.wave, each.batch) for each in found.hosts},
+        )
+
+    def uncounted(self, found: Steered) -> "Known":
+        """They are missed no more."""
+        return replace(self, unreachable=self.unreachable - found.unreachable)
+
+    def turn_back(self) -> "Known":
+        """It goes back from now on, and counts anew."""
+        return replace(self, turned=True, pause=None, failures=0, unreachable=0, accepted=0)
+
+    def planned(self, back: RollbackPlan) -> "Known":
+        """The way back is planned."""
+        return replace(self, back=back)
