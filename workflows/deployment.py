@@ -183,6 +183,7 @@ class Deployment(Batches):
             ),
             **quick("validate, number, plan"),
         )
+        self.known = replace(self.known, kind=self._request.kind)
         updates: list[SearchAttributeUpdate[Any]] = [
             names.APPLICATION.value_set(self._request.application),
             names.ENVIRONMENT.value_set(self._request.environment),
