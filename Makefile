@@ -20,7 +20,7 @@ demo: $(READY) ## Three releases on twelve hosts under traffic, a worker killed 
 	$(BIN)/apollo demo
 
 test: $(READY) ## All tests; real parts that are not installed are skipped, unless APOLLO_REQUIRE names them
-	$(BIN)/python -m pytest $(SIDE_BY_SIDE) tests/unit tests/alarms tests/cli tests/docs tests/hosts
+	$(BIN)/python -m pytest $(SIDE_BY_SIDE) tests/unit tests/engine tests/alarms tests/cli tests/docs tests/hosts
 	$(BIN)/python -m pytest $(SIDE_BY_SIDE) tests/workflows tests/replay tests/scale
 	$(BIN)/python -m pytest $(SIDE_BY_SIDE) tests/e2e tests/chaos tests/examples tests/faults tests/telemetry --ignore tests/e2e/test_speed.py
 	$(BIN)/python -m pytest tests/e2e/test_speed.py

@@ -40,6 +40,7 @@ AT_ONCE = 100
 BREATH = timedelta(milliseconds=1)
 BEGIN_BY_HANDFULS = "begin by handfuls"
 RECORD_BY_SIZE = "record by size"
+LEFT_ARE_OUT = "hosts left out are out if they were"
 
 
 @workflow.defn(failure_exception_types=[ValidationError])
@@ -82,9 +83,14 @@ class Batch:
             return
         self._controls.append(word)
         self._looks = max(self._looks, word.looks)
-        self._rolling.control(word)
+        self._tell(self._rolling, word)
         self._pulse.rest(workflow.now())
         self._slow = ()
+
+    def _tell(self, rolling: Rolling, word: BatchControl) -> None:
+        if word.skip:
+            rolling.left_are_out = workflow.patched(LEFT_ARE_OUT)
+        rolling.control(word)
 
     async def _work(self) -> BatchResult:
         hosts = await workflow.execute_activity_method(
@@ -92,7 +98,7 @@ class Batch:
         )
         self._rolling = rolling = Rolling(self._given, hosts.turns, hosts.out)
         for word in self._controls:
-            rolling.control(word)
+            self._tell(rolling, word)
         while True:
             vanished = self._vanished
             recorder = asyncio.create_task(self._record())

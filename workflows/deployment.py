@@ -149,16 +149,15 @@ class Deployment(Batches):
     async def _wind_up(self, end: End) -> End:
         """Nothing is watched any more, and nobody's turn can be asked for; what it comes to.
 
-        What is said meanwhile counts, too.
+        What was said while the last turns ended counts, too.
         """
-        heard = self.controls.stop
         if self._watch:
             self._watch.end()
         await self._words_carried_out()
         self.controls.over = True
         if self._vigil:
             await self._vigil.end()
-        if self.controls.stop is heard or self._hear_only_later():
+        if self._hear_only_later():
             return end
         return stopped(self.opened, self.at_present) or end
 

@@ -15,6 +15,8 @@ with workflow.unsafe.imports_passed_through():
     from apollo.workflows.options import quick
     from apollo.workflows.words import update_id
 
+ACCEPTED_BY_NAME = "those that are accepted are these"
+IN_THEIR_OWN_WAVE = "who is due in a later wave waits for it"
 HOSTS = 'JSON: {"hosts": "web3 | @failed"} or {"error": "HookFailed start exit 3"}'
 
 
@@ -95,7 +97,9 @@ class HostWords(Controlled):
                 SteerInput(deployment=self.opened.deployment, hosts=tuple(others), why=LEFT_OUT),
                 **quick(f"skip {len(others)} hosts"),
             )
-        self.known = self.known.uncounted(found)
+        accepted = self.known.accepted > 0 and found.unreachable > 0
+        replaced = accepted and not workflow.patched(ACCEPTED_BY_NAME)
+        self.known = self.known.uncounted(found, accepts_others=replaced)
 
     async def _retry(self, found: Steered) -> None:
         await workflow.execute_activity_method(
@@ -103,4 +107,7 @@ class HostWords(Controlled):
             SteerInput(deployment=self.opened.deployment, hosts=found.hosts),
             **quick(f"retry {len(found.hosts)} hosts"),
         )
-        self.known = self.known.retried(found)
+        due = self.known.begun(found.places, self.places)
+        if due != found.places and not workflow.patched(IN_THEIR_OWN_WAVE):
+            due = found.places
+        self.known = self.known.retried(found, due)

@@ -132,7 +132,7 @@ def grant(plan: Opened, known: Known, batch: Begin, load: BatchLoad) -> BatchInp
         progress_deadline=plan.progress_deadline,
         beside=batch.beside,
         looks=told.looks,
-        always_a_lane=known.turned or known.kind == "rollback",
+        always_a_lane=(known.turned or known.kind == "rollback") and not batch.beside,
     )
 
 

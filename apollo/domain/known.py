@@ -117,23 +117,36 @@ class Known:
                 names[place] = (*names.get(place, ()), *now)
         return replace(self, left_out=names)
 
-    def retried(self, found: Steered) -> "Known":
-        """What they counted for is taken back: it is their next turn that counts."""
+    def retried(self, found: Steered, due: Iterable[Place]) -> "Known":
+        """What they counted for is taken back: it is their next turn that counts.
+
+        `due` are the batches that begin once more for them. Who was accepted is so again.
+        """
         hosts = {each.host for each in found.hosts}
         left = {
             place: tuple(name for name in names if name not in hosts)
             for place, names in self.left_out.items()
         }
         return replace(
-            self.uncounted(found),
+            self.uncounted(found, accepts_others=True),
             left_out=left,
             failures=self.failures - found.failures,
-            due=self.due | {(each.wave, each.batch) for each in found.hosts},
+            due=self.due.union(due),
         )
 
-    def uncounted(self, found: Steered) -> "Known":
-        """They are missed no more."""
-        return replace(self, unreachable=self.unreachable - found.unreachable)
+    def begun(self, places: Iterable[Place], running: Iterable[Place]) -> frozenset[Place]:
+        """Those of the batches that have begun; the others take whoever is due when they begin."""
+        ended = {(s.wave, s.batch) for s in self.done if isinstance(s, Begin)}
+        return frozenset(places) & (ended | set(running))
+
+    def uncounted(self, found: Steered, *, accepts_others: bool = False) -> "Known":
+        """They are missed no more; `accepts_others`: others may be in their place."""
+        accepted = self.accepted - (0 if accepts_others else found.unreachable)
+        return replace(
+            self,
+            unreachable=self.unreachable - found.unreachable,
+            accepted=max(0, accepted),
+        )
 
     def turn_back(self) -> "Known":
         """It goes back from now on, and counts anew."""

@@ -30,6 +30,10 @@ class Rolling:
         self._tried_again: dict[str, None] = {}
         self._gone: set[str] = set()
         self._disabled: frozenset[str] = frozenset()
+        self._left_out: set[str] = set()
+        """Hosts that somebody has left out, and that do not serve."""
+        self.left_are_out = True
+        """Whether these count as out; in old histories they did not."""
         self.unrecorded: list[TurnRecord] = []
         self.failures = 0
         """Failures that count: a host that was broken before and is broken again uses none."""
@@ -89,6 +93,8 @@ class Rolling:
         left = [self._left(name, why) for name in hosts if name in self._turns]
         records = [record for record in left if record]
         for record in records:
+            if why == LEFT_OUT and self.left_are_out and self._is_out(record.host):
+                self._left_out.add(record.host)
             self._pending.pop(record.host, None)
             self._forget(record.host)
             self._has_ended(record)
@@ -103,6 +109,10 @@ class Rolling:
         if record and record.outcome is Outcome.UNREACHABLE:
             return skipped(name, record.turn + 1, why)
         return None
+
+    def _is_out(self, name: str) -> bool:
+        """Whether a host without a turn does not serve: it was out before, or is unreachable."""
+        return self._turns[name].was_out or name in self._ended
 
     @property
     def finished(self) -> bool:
@@ -201,7 +211,7 @@ class Rolling:
         waiting = [name for name in self._pending if self._turns[name].was_out]
         ended = [name for name, record in self._ended.items() if record.outcome.out]
         disabled = self._disabled - self._running.keys()
-        for name in {*waiting, *ended, *disabled}:
+        for name in {*waiting, *ended, *disabled, *self._left_out}:
             location = self._turns[name].host.location
             out[location] = out.get(location, 0) + 1
         return out

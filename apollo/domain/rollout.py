@@ -244,7 +244,10 @@ class BatchInput(Wire):
     one_location: bool = False
     paused: bool = False
     always_a_lane: bool = False
-    """Whether it goes back: each location has a lane, also where there is no room (rule 7)."""
+    """Whether it goes back: each location has a lane, also where there is no room (rule 7).
+
+    Of batches side by side none has: what is stuck there has its turn alone.
+    """
     progress_deadline: Duration = timedelta(0)
     """How long a location may end no turn; zero: nobody looks."""
     beside: int = 0

@@ -53,6 +53,11 @@ class Steered(Wire):
         count = len(self.hosts)
         return f"{count} host{'s' * (count != 1)}: {some([each.host for each in self.hosts])}"
 
+    @property
+    def places(self) -> frozenset[tuple[int, int]]:
+        """Wave and batch of each."""
+        return frozenset((each.wave, each.batch) for each in self.hosts)
+
     def of(self, place: tuple[int, int]) -> tuple[SteeredHost, ...]:
         """Those of a wave's batch."""
         return tuple(each for each in self.hosts if (each.wave, each.batch) == place)
@@ -78,6 +83,10 @@ class Row(Protocol):
     error: str
 
     @property
+    def pending(self) -> bool:
+        """Whether it is due: it has had no turn, or somebody has asked for another one."""
+
+    @property
     def signature(self) -> Signature:
         """What its error says."""
 
@@ -99,21 +108,21 @@ def steered(given: SteeringInput, fleet: Fleet, rows: Sequence[Row]) -> Steered:
         raise ValueError(f"{_named(meant)} {_WHY[given.action]}")
     if len(chosen) > MOST:
         raise ValueError(f"{len(chosen)} hosts are meant; at most {MOST} at a time")
-    ended = [row for row in chosen if not _now(given, row)]
+    counted = [row for row in chosen if not row.pending]
     return Steered(
         hosts=tuple(
             SteeredHost(host=row.host, turn=row.turns, wave=row.wave, batch=row.batch)
             for row in chosen
         ),
-        failures=sum(Ended(row.outcome, row.was_broken).failed for row in chosen if row.outcome),
-        unreachable=sum(row.outcome is Outcome.UNREACHABLE for row in ended),
+        failures=sum(Ended(row.outcome, row.was_broken).failed for row in counted if row.outcome),
+        unreachable=sum(_away(row) and not _now(given, row) for row in counted),
     )
 
 
 _WHY = {
     "skip": "cannot be skipped: only hosts without a turn, or that could not be reached",
-    "retry": "cannot be retried: only hosts that failed, were skipped, or could not be reached; "
-    "one that is unreachable now is tried again at the end of its batch anyway",
+    "retry": "cannot be retried: only hosts that failed, were skipped, or could not be reached, "
+    "once for each turn; one that is unreachable now is tried again at the end of its batch anyway",
 }
 
 
@@ -142,7 +151,7 @@ def _marks(rows: Iterable[Row]) -> dict[str, frozenset[str]]:
 def _may(given: SteeringInput, row: Row) -> bool:
     if given.action == "skip":
         return row.outcome in _SKIPPED
-    if row.outcome is None or row.outcome.good:
+    if row.outcome is None or row.outcome.good or row.pending:
         return False
     return not (_away(row) and _now(given, row))
 

@@ -129,6 +129,8 @@ class Referee:
     order: Sequence[str] = ()
     one_location: bool = False
     rollback: bool = False
+    ranks: dict[str, int] | None = None
+    """Which hosts wait for which, where it is not the order of roles."""
     out: set[str] = field(default_factory=set)
     """Who is out now, but for turns in flight."""
     in_flight: set[str] = field(default_factory=set)
@@ -184,10 +186,11 @@ class Referee:
         if self.rollback and not self._count(self.in_flight, host.location):
             return
         for place in (host.location, None):
-            if self._full(place):
+            if self.full(place):
                 self.complaints.append(f"{host.name} drained without room in {place or 'fleet'}")
 
-    def _full(self, place: str | None) -> bool:
+    def full(self, place: str | None) -> bool:
+        """Whether one more may not be out there, or in the whole fleet."""
         return self._count(self.out | self.in_flight, place) >= allowed_in(
             self.share, self.fleet, place
         )
@@ -230,9 +233,11 @@ class Referee:
         return [h.name for h in pending if h.name in self.out or self._rank(h) == next_]
 
     def _may_begin(self, host: Machine) -> bool:
-        return host.name in self.out or not (self._full(host.location) or self._full(None))
+        return host.name in self.out or not (self.full(host.location) or self.full(None))
 
     def _rank(self, host: Machine) -> int:
+        if self.ranks is not None:
+            return self.ranks[host.name]
         if self.rollback:
             return 0
         return self.order.index(host.role) if host.role in self.order else len(self.order)

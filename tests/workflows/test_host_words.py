@@ -42,6 +42,56 @@ async def test_a_location_without_room_goes_on_when_its_hosts_are_skipped(stage:
     assert (await running.result()).outcomes == {"updated": 2, "skipped": 2}
 
 
+async def test_one_that_is_out_goes_on_taking_room_when_it_is_skipped(stage: Stage) -> None:
+    """Rule 1: nobody is drained in its place; whoever waits for the room is a way out."""
+    play = await stage.play(hosts=4, locations=1, max_unreachable="100%", max_unavailable=1)
+    await play.deploy("1.0")
+    play.script.ends["h1"] = [ConnectFailed]
+    running = await play.start("1.1")
+    await running.until("paused")
+    await running.said.skip("h1")
+    await running.said.resume()
+    await until(lambda: _batches(running, 2), "it has tried again")
+    await running.until("paused")
+    assert set(play.script.begun()[4:]) == {"h1"}, "nobody else has had a turn"
+    await running.said.skip("fra1")
+    await running.said.resume()
+    assert (await running.result()).outcomes == {"skipped": 4}
+
+
+async def test_hosts_of_a_later_wave_that_are_retried_wait_for_it(stage: Stage) -> None:
+    """Its gates are theirs: the bake before it and its approval."""
+    waves = [{"share": "50%", "bake": "1h"}, {"share": "75%", "approval": True}, "100%"]
+    play = await stage.play(hosts=4, locations=1, waves=waves, max_unavailable=4)
+    running = await play.start()
+    await running.until("baking")
+    await running.said.skip("h3")
+    said = await running.said.retry("h3", reason="the wrong one")
+    assert said == "retry: 1 host: h3; it is baking"
+    await running.said.skip("h4")
+    assert (await running.stored()).state == "baking"
+    assert sorted(play.script.begun()) == ["h1", "h2"]
+    await running.said.abort()
+    assert (await running.result()).outcomes == {"updated": 2, "skipped": 2}
+
+
+async def test_one_that_is_due_already_is_not_due_twice(stage: Stage) -> None:
+    """Its failure is taken back once: the budget is what it was."""
+    waves = [{"share": "50%", "bake": "1h"}, "100%"]
+    play = await stage.play(hosts=8, locations=1, waves=waves, max_failures=1, max_unavailable=4)
+    play.script.fail("h1", end=Outcome.REVERTED)
+    running = await play.start()
+    await running.until("baking")
+    await running.said.pause()
+    await running.said.retry("h1")
+    with pytest.raises(
+        Refused, match=r"h1 \(1 reverted\) cannot be retried: .* once for each turn"
+    ):
+        await running.said.retry("h1")
+    await running.said.abort()
+    await running.result()
+
+
 async def test_hosts_that_failed_have_another_turn(stage: Stage) -> None:
     """An error group: their failures are taken back, and what they come to then counts."""
     waves = [{"share": "50%", "bake": "1h"}, "100%"]
@@ -108,6 +158,11 @@ async def test_one_that_was_skipped_by_mistake_is_retried(stage: Stage) -> None:
     play.script.let_go()
     assert (await running.result()).outcomes == {"updated": 4}
     assert sorted(play.script.begun()) == ["h1", "h2", "h3", "h4"]
+
+
+async def _batches(running: Running, ended: int) -> bool:
+    kinds = [event.WhichOneof("attributes") for event in await running.events()]
+    return kinds.count("child_workflow_execution_completed_event_attributes") == ended
 
 
 async def _skipped(running: Running) -> bool:

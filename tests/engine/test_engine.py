@@ -1,0 +1,61 @@
+"""The rules of a deployment over the engine: whatever hosts do, and whatever is said when.
+
+`make rules` tries many more worlds, others each time; docs/rules.md tells what is shown by this.
+"""
+
+import os
+from dataclasses import replace
+
+import pytest
+from hypothesis import HealthCheck, Phase, given, settings
+
+from tests.engine.faults import FAULTS
+from tests.engine.play import Play
+from tests.engine.umpire import Umpire
+from tests.engine.world import World, worlds
+
+EXAMPLES = int(os.environ.get("APOLLO_EXAMPLES", "0"))
+SLOW = [HealthCheck.too_slow, HealthCheck.data_too_large]
+MANY = settings(
+    deadline=None,
+    max_examples=EXAMPLES or 1000,
+    derandomize=not EXAMPLES,
+    database=None,
+    suppress_health_check=SLOW,
+)
+HUNT = settings(MANY, max_examples=1000, derandomize=True, phases=[Phase.generate])
+
+
+def judged(world: World) -> dict[int, list[str]]:
+    """What the umpire says of a deployment, by rule."""
+    umpire = Umpire(world)
+    play = Play(world, umpire)
+    umpire.now = lambda: play.clock.now
+    if not play.run():
+        umpire.say(12, f"nothing brings it on: it is {play.controls.state}, {play.controls.says}")
+    return umpire.complaints
+
+
+@MANY
+@given(worlds())
+def test_every_rule_is_kept(world: World) -> None:
+    assert judged(world) == {}
+
+
+class Found(Exception):
+    """The umpire has complained."""
+
+
+@pytest.mark.parametrize("what", FAULTS)
+def test_control_a_planted_fault_is_found(what: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    fault = FAULTS[what]
+    fault.plant(monkeypatch)
+
+    @HUNT
+    @given(worlds())
+    def hunt(world: World) -> None:
+        if fault.rule in judged(replace(world, **fault.provoked)):
+            raise Found
+
+    with pytest.raises(Found):
+        hunt()
