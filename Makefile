@@ -4,7 +4,7 @@ BIN := .venv/bin
 READY := .venv/.ready
 SIDE_BY_SIDE := --numprocesses 2 --dist loadfile
 
-.PHONY: help demo test torture cut scale check format lock schema
+.PHONY: help demo test rules torture cut scale check format lock schema
 
 help: ## Show these commands
 	@grep -E '^[a-z]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 10
@@ -24,6 +24,9 @@ test: $(READY) ## All tests; real parts that are not installed are skipped, unle
 	$(BIN)/python -m pytest $(SIDE_BY_SIDE) tests/workflows tests/replay tests/scale
 	$(BIN)/python -m pytest $(SIDE_BY_SIDE) tests/e2e tests/chaos tests/examples tests/faults tests/telemetry --ignore tests/e2e/test_speed.py
 	$(BIN)/python -m pytest tests/e2e/test_speed.py
+
+rules: $(READY) ## Random deployments on a simulated clock, judged by the rules: APOLLO_EXAMPLES of them
+	APOLLO_EXAMPLES=$${APOLLO_EXAMPLES:-20000} $(BIN)/python -m pytest --timeout 0 --hypothesis-show-statistics tests/engine -k every_rule
 
 torture: $(READY) ## Crashes between any two commands of the host script, for long: APOLLO_TORTURE examples
 	APOLLO_TORTURE=$${APOLLO_TORTURE:-600} $(BIN)/python -m pytest --timeout 0 -s tests/hosts/test_script_torture.py

@@ -28,7 +28,8 @@ from tests.engine.batch import Running
 from tests.engine.clockwork import Clockwork, Doing, Until
 from tests.engine.ledger import Ledger
 from tests.engine.log import Onlooker
-from tests.engine.world import DEADLINE, World
+from tests.engine.sums import DEADLINE
+from tests.engine.world import World
 
 End = steps.Close | steps.TurnBack
 LOAD = 0.25

@@ -6,6 +6,8 @@ from math import floor
 
 from tests.support.rules import Machine
 
+DEADLINE = 60.0
+"""Seconds in which a location must end a turn: `progress_deadline`."""
 GOOD = ("updated", "current")
 
 

@@ -4,7 +4,11 @@
 """
 
 import os
+import re
+import subprocess
+import sys
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, Phase, given, settings
@@ -59,3 +63,18 @@ def test_control_a_planted_fault_is_found(what: str, monkeypatch: pytest.MonkeyP
 
     with pytest.raises(Found):
         hunt()
+
+
+def test_the_umpire_shares_no_code_with_what_it_judges() -> None:
+    seen = "import sys, tests.engine.umpire; print([m for m in sys.modules if 'apollo' in m])"
+    done = subprocess.run([sys.executable, "-c", seen], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+def test_every_rule_is_broken_and_the_page_lists_how() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "rules.md").read_text(encoding="utf-8")
+    listed = re.findall(r"^\| (\d+) \| ([^|]+) \|$", page, re.MULTILINE)
+    assert [(int(rule), what) for rule, what in listed] == sorted(
+        ((fault.rule, what) for what, fault in FAULTS.items()), key=lambda pair: pair[0]
+    )
+    assert {fault.rule for fault in FAULTS.values()} == set(range(1, 16))

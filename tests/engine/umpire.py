@@ -6,11 +6,14 @@ It sees what happens and knows what was asked for. It imports nothing that plans
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from tests.engine.log import Turn
-from tests.engine.sums import GOOD, back_order, bad, role_order, room_left
-from tests.engine.world import DEADLINE, World
+from tests.engine.sums import DEADLINE, GOOD, back_order, bad, role_order, room_left
 from tests.support.rules import Machine, Referee
+
+if TYPE_CHECKING:
+    from tests.engine.world import World
 
 AWAY = "unreachable"
 MOMENT = 0.01
@@ -54,7 +57,7 @@ class Heard:
 class Umpire:
     """Looks on; `complaints` holds what was against the rules, by their numbers."""
 
-    def __init__(self, world: World) -> None:
+    def __init__(self, world: "World") -> None:
         self.world = world
         self.now: Callable[[], float] = lambda: 0.0
         self.complaints: dict[int, list[str]] = {}

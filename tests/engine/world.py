@@ -13,7 +13,6 @@ Kind = Literal["deploy", "restart", "rollback"]
 Lease = Literal["granted", "refused", "superseded"]
 FOREVER = 500.0
 """How long a turn takes that seems to take forever."""
-DEADLINE = 60.0
 CALM = [Outcome.UPDATED] * 12 + [Outcome.CURRENT]
 ROUGH = [*CALM, Outcome.REVERTED, Outcome.BROKEN, Outcome.LOST, Outcome.UNREACHABLE]
 STORM = [*ROUGH[8:], *ROUGH[-4:]]

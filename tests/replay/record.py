@@ -49,6 +49,7 @@ async def record(stage: Stage) -> None:
     await staged(stage)
     await alarmed(stage)
     await steered(stage)
+    await missed(stage)
     await disabled(stage)
     await healed(stage)
     await lent(stage)
@@ -185,6 +186,28 @@ async def steered(stage: Stage) -> None:
     await running.said.abort()
     assert (await running.result()).outcomes == {"updated": 6, "skipped": 2}
     await keep(running, "steered", [(1, "forward"), (2, "forward")])
+
+
+async def missed(stage: Stage) -> None:
+    """One that is away is accepted, and left out; one of a later wave is due and waits for it."""
+    waves = ["50%", {"share": "75%", "approval": True}, "100%"]
+    play = await stage.play(
+        hosts=4, locations=1, waves=waves, max_unavailable=4, max_unreachable=0, application="missed"
+    )
+    play.script.ends["h1"] = [ConnectFailed]
+    play.script.hold("h2")
+    running = await play.start("1.0")
+    await play.began("h2")
+    await running.said.skip("h3 | h4")
+    await running.said.retry("h3")
+    play.script.let_go()
+    await running.until("paused")
+    await running.said.resume()
+    await running.until("awaiting")
+    await running.said.skip("h1")
+    await running.said.approve()
+    assert (await running.result()).outcomes == {"updated": 2, "skipped": 2}
+    await keep(running, "missed", [(1, "forward"), (2, "forward")])
 
 
 async def paused_and_rolled_back(stage: Stage) -> None:
