@@ -66,7 +66,9 @@ def test_control_a_planted_fault_is_found(what: str, monkeypatch: pytest.MonkeyP
 
 
 def test_the_umpire_shares_no_code_with_what_it_judges() -> None:
-    seen = "import sys, tests.engine.umpire; print([m for m in sys.modules if 'apollo' in m])"
+    seen = (
+        "import sys, tests.engine.umpire; print([m for m in sys.modules if m.startswith('apollo')])"
+    )
     done = subprocess.run([sys.executable, "-c", seen], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
 

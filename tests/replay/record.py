@@ -192,7 +192,12 @@ async def missed(stage: Stage) -> None:
     """One that is away is accepted, and left out; one of a later wave is due and waits for it."""
     waves = ["50%", {"share": "75%", "approval": True}, "100%"]
     play = await stage.play(
-        hosts=4, locations=1, waves=waves, max_unavailable=4, max_unreachable=0, application="missed"
+        hosts=4,
+        locations=1,
+        waves=waves,
+        max_unavailable=4,
+        max_unreachable=0,
+        application="missed",
     )
     play.script.ends["h1"] = [ConnectFailed]
     play.script.hold("h2")

@@ -451,6 +451,6 @@ async def test_a_promotion_refuses_however_it_is_told(stage: Stage, desk: Desk, 
     expected = "succeeded" if state == "is deployed to a stage" else "rejected"
     assert (await promoted.result()).state == expected
     for word in OF_PROMOTIONS:
-        said = await refused(getattr(promoted.said, word)())
-        assert said.partition(": ")[0] == "the promotion has ended"
+        told = await refused(getattr(promoted.said, word)())
+        assert told.partition(": ")[0] == "the promotion has ended"
     assert failures(await promoted.events()) == []
