@@ -16,6 +16,7 @@ from apollo.activities.trail import Place, Trail, trace_of
 from apollo.catalog.records import HostRow, NewDeployment, StoredDeployment
 from apollo.domain.budget import Ended, end_state
 from apollo.domain.capacity import allowance, side_by_side
+from apollo.domain.caveats import some
 from apollo.domain.deployment import DeploymentRequest
 from apollo.domain.environment import Environment
 from apollo.domain.fleet import Host
@@ -35,6 +36,7 @@ from apollo.domain.rollout import (
     LookInput,
     Opened,
     OpenInput,
+    OutInput,
     Recorded,
     RecordInput,
     RollbackPlan,
@@ -184,6 +186,18 @@ class DeploymentActivities:
             disabled=tuple(h for h, s in states.items() if s.serving is Serving.DISABLED),
             out=_out(environment, elsewhere | set(given.hosts)),
         )
+
+    @activity.defn
+    @explained
+    async def who_is_out(self, given: OutInput) -> str:
+        """The hosts that are out in these locations, or else in the fleet; some by their names."""
+        stored = await self.catalog.deployments.by_uuid(given.deployment)
+        place = stored.application, stored.environment
+        environment = await self.catalog.environments.planned(*place, stored.revision)
+        elsewhere = await self._gone(stored) | await self.catalog.hosts.in_service(*place)
+        out = [host for host in environment.fleet.hosts if host.name not in elsewhere]
+        there = [host for host in out if host.location in given.locations]
+        return some([host.name for host in there or out])
 
     async def _skip(
         self, load: BatchLoad, rows: list[HostRow], gone: frozenset[str]

@@ -12,15 +12,26 @@ from temporalio.exceptions import (
 
 with workflow.unsafe.imports_passed_through():
     from apollo import names
+    from apollo.activities.deployments import DeploymentActivities
     from apollo.domain import engine, steps
     from apollo.domain.known import NOWHERE, Place
-    from apollo.domain.rollout import BatchControl, BatchInput, BatchLoad, BatchResult, Phase
+    from apollo.domain.rollout import (
+        BatchControl,
+        BatchInput,
+        BatchLoad,
+        BatchResult,
+        OutInput,
+        Phase,
+    )
     from apollo.domain.staging import StagingInput
     from apollo.workflows.abreast import Abreast
     from apollo.workflows.batch import Batch
     from apollo.workflows.controlled import UnderWay
     from apollo.workflows.host_words import HostWords
+    from apollo.workflows.options import quick
     from apollo.workflows.staging import StageAhead
+
+NAME_WHO_IS_OUT = "name who is out"
 
 
 class Ended(Exception):
@@ -111,8 +122,17 @@ class Batches(HostWords):
             await self._pause(self.known.pause)
 
     async def _pause(self, step: steps.Pause) -> None:
-        self.controls.pause_itself(step.why)
+        why = step.why
+        if step.stuck and workflow.patched(NAME_WHO_IS_OUT):
+            out = await workflow.execute_activity_method(
+                DeploymentActivities.who_is_out,
+                OutInput(deployment=self.opened.deployment, locations=step.stuck),
+                **quick("who is out"),
+            )
+            why = engine.no_room(step.stuck, out)
         self.known = self.known.paused()
+        if self.controls.stop is None:
+            self.controls.pause_itself(why)
 
     def word_for_batch(self, place: Place = NOWHERE) -> BatchControl:
         """What a batch must know; also that those beside it have used up the budget."""

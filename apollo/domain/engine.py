@@ -136,6 +136,15 @@ def grant(plan: Opened, known: Known, batch: Begin, load: BatchLoad) -> BatchInp
     )
 
 
+def no_room(stuck: tuple[str, ...], out: str = "") -> str:
+    """Why nothing goes on where there is no room, who is `out`, and what to do."""
+    where, who = ", ".join(stuck), f": {out}" if out else ""
+    return (
+        f"no room in {where}: too many hosts are out (max_unavailable){who}; "
+        "mend them and resume, change the pace, or skip those that wait"
+    )
+
+
 def overdrawn(plan: Opened, known: Known, under_way: int) -> bool:
     """Whether batches side by side have used up the budget, with so many failures under way."""
     return known.failures + under_way > plan.failures_allowed
@@ -241,10 +250,7 @@ def _for_a_person(plan: Opened, known: Known, result: BatchResult) -> Pause | No
             accepted=known.unreachable - plan.unreachable_allowed,
         )
     if result.stuck:
-        return Pause(
-            f"no room in {', '.join(result.stuck)}: too many hosts are out (max_unavailable); "
-            "mend them and resume, or change the pace"
-        )
+        return Pause(no_room(result.stuck), stuck=result.stuck)
     if result.pending:
         return Pause(
             f"batch {result.batch} was stopped from outside, with {result.pending} hosts to go; "

@@ -316,6 +316,13 @@ class BatchResult(Progress):
     """The locations that had no room, when nothing could go on."""
 
 
+class OutInput(Wire):
+    """Which hosts are out, first of all in these locations?"""
+
+    deployment: str
+    locations: tuple[str, ...]
+
+
 class RecordInput(Wire):
     """Write how hosts ended; writing it twice changes nothing."""
 

@@ -119,6 +119,8 @@ class Pause(Step):
     why: str
     accepted: int = 0
     """Unreachable hosts beyond the budget, which `resume` accepts."""
+    stuck: tuple[str, ...] = ()
+    """Locations without room: whoever looks wants to know who is out there."""
 
 
 @dataclass(frozen=True)

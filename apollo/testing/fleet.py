@@ -141,6 +141,10 @@ class SshFleet:
             "host_key": host.host_key,
         }
 
+    def connections(self, host: str) -> int:
+        """How many connections the host has now."""
+        return len(self._servers[host].connections)
+
     async def refuse(self, host: str) -> None:
         """Let nobody connect to a host, and cut what is connected."""
         await self._servers[host].refuse()

@@ -23,6 +23,12 @@ def open_gate(world: World, place: str) -> None:
     (world.folder / f"gate-{place}").touch()
 
 
+def close_gates(world: World) -> None:
+    """Let `start` wait again, everywhere."""
+    for gate in world.folder.glob("gate-*"):
+        gate.unlink()
+
+
 async def until_attached(world: World) -> None:
     """Wait until an attempt has told Temporal that it found a phase of its turn at work."""
     await eventually(lambda: has_attached(world), rounds=1200)
