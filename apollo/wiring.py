@@ -15,7 +15,7 @@ from apollo.artifacts.objects import SCHEMES, BucketStore
 from apollo.artifacts.store import FolderStore, Readable, Store
 from apollo.catalog.catalog import Catalog
 from apollo.codec import data_converter
-from apollo.domain.manifest import Manifest
+from apollo.domain.manifest import KEPT, Manifest, read_manifest
 from apollo.errors import Unavailable
 from apollo.settings import LENT, Settings
 
@@ -30,10 +30,17 @@ class StoredManifests:
     store: Readable
     public_url: str = field(default="", repr=False)
     """Under which a web server publishes the store's folder."""
+    _read: dict[str, Manifest] = field(default_factory=dict, init=False, repr=False)
 
     async def manifest(self, digest: str) -> Manifest:
-        """The manifest of that digest."""
-        return Manifest.model_validate_json(await self.store.get_bytes(digest))
+        """The manifest of that digest, which never changes: hosts alike share what was read."""
+        manifest = self._read.pop(digest, None)
+        if manifest is None:
+            manifest = read_manifest(await self.store.get_bytes(digest))
+        self._read[digest] = manifest  # the one that was used last comes last
+        while len(self._read) > KEPT:
+            del self._read[next(iter(self._read))]
+        return manifest
 
     async def artifact(self, sha256: str) -> Path:
         """A local file with the artifact of that digest; not to be written."""

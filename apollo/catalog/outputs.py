@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import Select, delete, exists, or_, select
+from sqlalchemy import Select, bindparam, delete, exists, or_, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from apollo.catalog import tables
@@ -95,29 +95,29 @@ async def write_outputs(
 
     A step that went well and printed nothing has none.
     """
-    for record in records:
-        texts = {output.step: output for output in unpack(record.outputs)}
-        rows = [
-            {
-                "deployment": deployment,
-                "host": record.host,
-                "turn": record.turn,
-                "step": step.name,
-                "place": place,
-                "exit": step.exit,
-                "seconds": step.seconds,
-                "text": texts[step.name].text if step.name in texts else "",
-                "cut": texts[step.name].cut if step.name in texts else 0,
-            }
-            for place, step in enumerate(record.steps)
-            if step.name in texts or step.exit or step.name.startswith("once.")
-        ]
-        await connection.execute(
-            delete(_OUTPUTS).where(
-                _OUTPUTS.c.deployment == deployment,
-                _OUTPUTS.c.host == record.host,
-                _OUTPUTS.c.turn == record.turn,
-            )
-        )
-        if rows:
-            await connection.execute(_OUTPUTS.insert(), rows)
+    if not records:
+        return
+    mine = (_OUTPUTS.c.deployment == deployment, _OUTPUTS.c.host == bindparam("of"))
+    before = delete(_OUTPUTS).where(*mine, _OUTPUTS.c.turn == bindparam("had"))
+    await connection.execute(before, [{"of": each.host, "had": each.turn} for each in records])
+    if rows := [row for record in records for row in _rows(deployment, record)]:
+        await connection.execute(_OUTPUTS.insert(), rows)
+
+
+def _rows(deployment: str, record: TurnRecord) -> list[dict[str, Any]]:
+    texts = {output.step: output for output in unpack(record.outputs)}
+    return [
+        {
+            "deployment": deployment,
+            "host": record.host,
+            "turn": record.turn,
+            "step": step.name,
+            "place": place,
+            "exit": step.exit,
+            "seconds": step.seconds,
+            "text": texts[step.name].text if step.name in texts else "",
+            "cut": texts[step.name].cut if step.name in texts else 0,
+        }
+        for place, step in enumerate(record.steps)
+        if step.name in texts or step.exit or step.name.startswith("once.")
+    ]

@@ -5,6 +5,7 @@ import json
 import re
 import string
 from collections.abc import Iterable, Mapping
+from functools import lru_cache
 
 from apollo.domain.base import Wire
 from apollo.domain.environment import Environment
@@ -12,6 +13,8 @@ from apollo.domain.fleet import Host
 from apollo.domain.release import Artifact, Release
 from apollo.domain.setup import Health, Hooks
 
+KEPT = 128
+"""Manifests that a worker keeps as it has read them: hosts alike run the same."""
 _PLACE = re.compile(r"\{([A-Za-z_][A-Za-z0-9_]*)\}")
 
 
@@ -50,6 +53,16 @@ class Manifest(Wire):
     def digest(self) -> str:
         """sha256 of the canonical form, in hexadecimal."""
         return hashlib.sha256(self.canonical()).hexdigest()
+
+
+@lru_cache(maxsize=KEPT)
+def read_manifest(canonical: bytes) -> Manifest:
+    """The manifest again.
+
+    Raises:
+        ValidationError: The bytes are none.
+    """
+    return Manifest.model_validate_json(canonical)
 
 
 def expand(text: str, values: Mapping[str, str], where: str) -> str:

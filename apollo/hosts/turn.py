@@ -12,7 +12,7 @@ from datetime import timedelta
 
 from apollo.balancers.base import Balancer, BalancerTarget
 from apollo.domain.balancer import BalancerSpec
-from apollo.domain.manifest import Manifest
+from apollo.domain.manifest import Manifest, read_manifest
 from apollo.domain.status import Outcome
 from apollo.domain.turn import TurnInput, TurnRecord
 from apollo.errors import (
@@ -177,7 +177,7 @@ class _Attempt:
             return self._without_journal(answer)
         if answer.previous is None or answer.previous_manifest is None:
             raise nothing_runs(self.given)
-        found = Manifest.model_validate_json(answer.previous_manifest)
+        found = read_manifest(answer.previous_manifest)
         self.given = self.given.model_copy(
             update={
                 "manifest": answer.state.manifest_digest,
@@ -412,14 +412,14 @@ class _Attempt:
         """The release that runs now, and is put back if the turn fails."""
         if not answer.previous or answer.previous_manifest is None:
             return None
-        manifest = Manifest.model_validate_json(answer.previous_manifest)
+        manifest = read_manifest(answer.previous_manifest)
         return Side(answer.previous, manifest, await self._secrets(manifest))
 
     async def _running_side(self, answer: Answer) -> Side | None:
         """What `current` points to, where a turn before this one left it on something else."""
         if answer.current in (None, self.new.folder, answer.previous) or not answer.manifest:
             return None
-        manifest = Manifest.model_validate_json(answer.manifest)
+        manifest = read_manifest(answer.manifest)
         assert answer.current
         return Side(answer.current, manifest, await self._secrets(manifest))
 
@@ -442,6 +442,8 @@ class _Attempt:
         return root
 
     async def _secrets(self, manifest: Manifest) -> dict[str, str]:
+        if not manifest.secrets:
+            return {}
         try:
             values = await asyncio.to_thread(self.parts.secrets.resolve, manifest.secrets)
             self.secret_values += values.values()

@@ -9,6 +9,10 @@ from apollo.local.process import Program, find_program
 from apollo.names import SEARCH_ATTRIBUTES
 from apollo.testing.ports import ReservedPort
 
+ROOMY = {"history.eventsCacheMaxSizeBytes": str(32 << 20)}
+"""Bytes of memory for events that are still needed. In the half megabyte that is the default, the
+inputs of 400 turns have room; for each turn beyond, a hundred events are read and decoded again."""
+
 
 class TemporalServer:
     """The development server of the `temporal` program, on loopback ports that it keeps.
@@ -30,7 +34,7 @@ class TemporalServer:
         self.folder = Path(folder)
         self._ports = [ReservedPort(port), ReservedPort(ui_port), ReservedPort(), ReservedPort()]
         try:
-            command = self._command(dynamic_config or {}, codec_endpoint)
+            command = self._command({**ROOMY, **(dynamic_config or {})}, codec_endpoint)
         except BaseException:
             self._release()
             raise

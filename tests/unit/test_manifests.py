@@ -1,14 +1,17 @@
 """The manifests of a fleet are those of its hosts, one by one."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from apollo.artifacts.store import FolderStore
 from apollo.domain.environment import Environment
 from apollo.domain.fleet import Fleet, Host
-from apollo.domain.manifest import build_manifest, build_manifests
+from apollo.domain.manifest import KEPT, build_manifest, build_manifests
 from apollo.domain.release import Artifact, Release
 from apollo.domain.setup import Setup
+from apollo.wiring import StoredManifests
 
 TEXTS = {"h1.yml": "same", "h2.yml": "other", "h3.yml": "same"}
 
@@ -64,3 +67,33 @@ def test_each_host_has_its_own(
 
     assert built == {h.name: build_manifest(made, where, h) for h in where.fleet.hosts}
     assert len({manifest.digest for manifest in built.values()}) == distinct
+
+
+class Asked(FolderStore):
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder)
+        self.digests: list[str] = []
+
+    async def get_bytes(self, sha256: str) -> bytes:
+        self.digests.append(sha256)
+        return await super().get_bytes(sha256)
+
+
+async def test_what_many_hosts_run_is_read_once(tmp_path: Path) -> None:
+    """The store is asked again only for what so many others have come after."""
+    store = Asked(tmp_path)
+    manifests = StoredManifests(store)
+    host = environment().fleet.hosts[0]
+    built = [
+        build_manifest(release(variables={"N": str(number)}), environment(), host)
+        for number in range(KEPT + 1)
+    ]
+    first, *others = [await store.put_bytes(manifest.canonical()) for manifest in built]
+    for digest in others:
+        await manifests.manifest(digest)
+        assert await manifests.manifest(first) == built[0]
+    assert store.digests.count(first) == 1
+    for digest in others:
+        await manifests.manifest(digest)
+    assert await manifests.manifest(first) == built[0]
+    assert store.digests.count(first) == 2
