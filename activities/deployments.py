@@ -1,7 +1,6 @@
 """What a deployment asks of the control worker: open, lease, load, record, roll back, close."""
 
 import asyncio
-from collections.abc import Collection
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import TYPE_CHECKING
@@ -10,8 +9,9 @@ from temporalio import activity
 from temporalio.exceptions import ApplicationError
 
 from apollo.activities.explained import explained
-from apollo.activities.host_keys import accepted_keys, keep_accepted, keys_of
+from apollo.activities.host_keys import accepted_keys, keep_accepted
 from apollo.activities.lease import LeaseKeeper
+from apollo.activities.loading import out_of, turns_of
 from apollo.activities.trail import Place, Trail, trace_of
 from apollo.catalog.records import HostRow, NewDeployment, StoredDeployment
 from apollo.domain.budget import Ended, end_state
@@ -19,7 +19,6 @@ from apollo.domain.capacity import allowance, side_by_side
 from apollo.domain.caveats import some
 from apollo.domain.deployment import DeploymentRequest
 from apollo.domain.environment import Environment
-from apollo.domain.fleet import Host
 from apollo.domain.plan import BATCH, HostState
 from apollo.domain.progress import default_deadline
 from apollo.domain.rollback import EndedHost, rollback_plan
@@ -29,7 +28,6 @@ from apollo.domain.rollout import (
     CloseInput,
     ControlInput,
     DeploymentResult,
-    HostTurn,
     LeaseAnswer,
     LeaseInput,
     Looked,
@@ -45,7 +43,6 @@ from apollo.domain.rollout import (
     WindowsInput,
     WindowsLook,
 )
-from apollo.domain.setup import Setup
 from apollo.domain.staging import staging_limit
 from apollo.domain.status import DeploymentState, Outcome, Serving
 from apollo.domain.turn import longest_turn, skipped
@@ -152,12 +149,12 @@ class DeploymentActivities:
         keys = await self.catalog.keys.lines(*place, hosts)
         adopted = await self.catalog.adoptions.hosts(*place)
         release = (await self.catalog.releases.get(stored.application, stored.release)).release
-        turns = _turns(environment, release.setup, rows, states, keys, adopted)
+        turns = turns_of(environment, release.setup, rows, states, keys, adopted)
         here = {turn.host.name for turn in turns}
         serve = await self.catalog.hosts.in_service(*place)
         return BatchHosts(
             turns=turns,
-            out=_out(environment, here | gone | serve),
+            out=out_of(environment, here | gone | serve),
             owner=f"{await self.catalog.uuid()}/{stored.application}/{stored.environment}",
             label=stored.label,
             application=stored.application,
@@ -184,7 +181,7 @@ class DeploymentActivities:
         elsewhere = await self._gone(stored) | await self.catalog.hosts.in_service(*place)
         return Looked(
             disabled=tuple(h for h, s in states.items() if s.serving is Serving.DISABLED),
-            out=_out(environment, elsewhere | set(given.hosts)),
+            out=out_of(environment, elsewhere | set(given.hosts)),
         )
 
     @activity.defn
@@ -436,61 +433,6 @@ def _asked(environment: Environment) -> dict[str, tuple[int, ...]]:
         for state in DeploymentState
     }
     return {state: numbers for state, numbers in asked.items() if numbers}
-
-
-def _turns(
-    environment: Environment,
-    setup: Setup,
-    rows: list[HostRow],
-    states: dict[str, HostState],
-    keys: dict[str, list[str]],
-    adopted: set[str],
-) -> tuple[HostTurn, ...]:
-    """The hosts that have not ended. Those that fell out since the plan was made come first.
-
-    Whether a host is out is what is known now: while the deployment waited, another one may have
-    brought it into service, and then it needs room.
-    """
-    turns = []
-    fallen = {row.host for row in rows if not row.was_out and states.get(row.host, HostState()).out}
-    known = {host.name: host for host in environment.fleet.hosts}
-    for row in rows:
-        host = known.get(row.host)
-        state = states.get(row.host, HostState())
-        if not row.pending or host is None or state.serving is Serving.DISABLED:
-            continue
-        turns.append(
-            HostTurn(
-                host=host.in_its_turn,
-                host_keys=keys_of(host, keys),
-                manifest=row.manifest,
-                running=row.previous_manifest if row.phase == "forward" else state.manifest,
-                previous_release=row.previous_release or "",
-                turn=row.next_turn,
-                group=row.group,
-                was_out=state.out,
-                was_broken=row.was_broken or row.manifest is None,
-                balanced=_balanced(host, setup),
-                own_workers=host.location in environment.own_workers,
-                was_lost=state.serving is Serving.LOST,
-                adopt=host.name in adopted,
-            )
-        )
-    return tuple(sorted(turns, key=lambda turn: (turn.group, turn.host.name not in fallen)))
-
-
-def _balanced(host: Host, setup: Setup) -> bool:
-    role = setup.roles.get(host.role or "")
-    return role is None or role.balancer != "none"
-
-
-def _out(environment: Environment, others: Collection[str]) -> dict[str, int]:
-    """Hosts that are out, by location; `others` are those that serve, or are counted elsewhere."""
-    out: dict[str, int] = {}
-    for host in environment.fleet.hosts:
-        if host.name not in others:
-            out[host.location] = out.get(host.location, 0) + 1
-    return out
 
 
 def _failed_back(row: HostRow) -> bool:

@@ -1,0 +1,67 @@
+"""What a batch is loaded with: the turns of its hosts, and how many others are out."""
+
+from collections.abc import Collection
+
+from apollo.activities.host_keys import keys_of
+from apollo.catalog.records import HostRow
+from apollo.domain.environment import Environment
+from apollo.domain.fleet import Host
+from apollo.domain.plan import HostState
+from apollo.domain.rollout import HostTurn
+from apollo.domain.setup import Setup
+from apollo.domain.status import Serving
+
+
+def turns_of(
+    environment: Environment,
+    setup: Setup,
+    rows: list[HostRow],
+    states: dict[str, HostState],
+    keys: dict[str, list[str]],
+    adopted: set[str],
+) -> tuple[HostTurn, ...]:
+    """The hosts that have not ended. Those that fell out since the plan was made come first.
+
+    Whether a host is out is what is known now: while the deployment waited, another one may have
+    brought it into service, and then it needs room.
+    """
+    turns = []
+    fallen = {row.host for row in rows if not row.was_out and states.get(row.host, HostState()).out}
+    known = {host.name: host for host in environment.fleet.hosts}
+    for row in rows:
+        host = known.get(row.host)
+        state = states.get(row.host, HostState())
+        if not row.pending or host is None or state.serving is Serving.DISABLED:
+            continue
+        turns.append(
+            HostTurn(
+                host=host.in_its_turn,
+                host_keys=keys_of(host, keys),
+                manifest=row.manifest,
+                running=row.previous_manifest if row.phase == "forward" else state.manifest,
+                previous_release=row.previous_release or "",
+                turn=row.next_turn,
+                group=row.group,
+                was_out=state.out,
+                was_broken=row.was_broken or row.manifest is None,
+                balanced=_balanced(host, setup),
+                own_workers=host.location in environment.own_workers,
+                was_lost=state.serving is Serving.LOST,
+                adopt=host.name in adopted,
+            )
+        )
+    return tuple(sorted(turns, key=lambda turn: (turn.group, turn.host.name not in fallen)))
+
+
+def _balanced(host: Host, setup: Setup) -> bool:
+    role = setup.roles.get(host.role or "")
+    return role is None or role.balancer != "none"
+
+
+def out_of(environment: Environment, others: Collection[str]) -> dict[str, int]:
+    """Hosts that are out, by location; `others` are those that serve, or are counted elsewhere."""
+    out: dict[str, int] = {}
+    for host in environment.fleet.hosts:
+        if host.name not in others:
+            out[host.location] = out.get(host.location, 0) + 1
+    return out
