@@ -180,6 +180,8 @@ class Rolling:
         self.unreachable += sign * (record.outcome is Outcome.UNREACHABLE)
 
     def _choose(self) -> list[str]:
+        if not self._pending:
+            return []
         chosen = next_turns(
             [self._waits(name) for name in self._waiting],
             [self._waits(name) for name in self._running],
