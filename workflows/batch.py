@@ -33,6 +33,8 @@ with workflow.unsafe.imports_passed_through():
 
 RECORD_EVERY = timedelta(seconds=5)
 RECORD_AT_ONCE = 50
+ROUNDS = 10
+"""Into how many a batch's ends are gathered at the most, where they come faster than that."""
 RECORD_LARGEST = 200_000
 """Characters; each failed turn brings the end of its output along."""
 AT_ONCE = 100
@@ -41,6 +43,7 @@ BREATH = timedelta(milliseconds=1)
 BEGIN_BY_HANDFULS = "begin by handfuls"
 RECORD_BY_SIZE = "record by size"
 LEFT_ARE_OUT = "hosts left out are out if they were"
+RECORD_IN_ROUNDS = "record in rounds"
 
 
 @workflow.defn(failure_exception_types=[ValidationError])
@@ -184,7 +187,7 @@ class Batch:
             await self._tell_slow()
 
     async def _record(self) -> None:
-        """Write ends by the handful: as many as there are lanes, or what came within seconds."""
+        """Write what ended within seconds, or as many as there are lanes, and tell of it."""
         rolling = self._rolling
         while not self._closing or rolling.unrecorded:
             await workflow.wait_condition(lambda: bool(rolling.unrecorded) or self._closing)
@@ -192,14 +195,21 @@ class Batch:
                 await self._gather_ends()
             records, rolling.unrecorded = tuple(rolling.unrecorded), []
             largest = RECORD_LARGEST if workflow.patched(RECORD_BY_SIZE) else None
+            in_rounds = workflow.patched(RECORD_IN_ROUNDS)
             for some in handfuls(records, RECORD_AT_ONCE, largest):
                 await self._write(some)
+                if not in_rounds:
+                    await self._tell_deployment()
+            if in_rounds:
+                await self._tell_deployment()
 
     async def _gather_ends(self) -> None:
+        """Each round costs tasks of this workflow and of its deployment: hence not too many."""
         rolling = self._rolling
+        least = len(rolling.hosts) // ROUNDS if workflow.patched(RECORD_IN_ROUNDS) else 0
         with contextlib.suppress(TimeoutError):
             await workflow.wait_condition(
-                lambda: self._closing or len(rolling.unrecorded) > rolling.lanes,
+                lambda: self._closing or len(rolling.unrecorded) > max(rolling.lanes, least),
                 timeout=RECORD_EVERY,
                 timeout_summary="gather ends",
             )
@@ -219,7 +229,6 @@ class Batch:
         )
         if told and self._rolling.gone(told.gone):  # an older worker says nothing
             self._vanished += 1
-        await self._tell_deployment()
 
     async def _tell_deployment(self) -> None:
         if parent := workflow.info().parent:
