@@ -113,8 +113,9 @@ class Batches(HostWords):
             await self._until_free()
             if not await self._run_batch(batch):
                 continue
-            if step := engine.over(self.opened, self.at_present):
-                raise Ended(step)
+            if engine.over(self.opened, self.at_present) and self._abreast:
+                self._abreast.stopping = True
+                return False
             if batch in self.known.done:
                 return True
             if self.known.pause is None:

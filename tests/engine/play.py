@@ -306,8 +306,10 @@ class Play:
         while True:
             yield from self._until_free()
             yield from self._run_batch(batch)
-            if step := engine.over(self.opened, self.at_present):
-                raise Ended_(step)
+            if engine.over(self.opened, self.at_present):
+                self._abreast_stopping = True
+                self.tell()
+                return
             if batch in self.known.done or self.known.pause is None:
                 return
             yield from self._pause(self.known.pause)

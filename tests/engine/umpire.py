@@ -51,6 +51,7 @@ class Heard:
     pace: str = ""
     turned: bool = False
     accepted: int = 0
+    retried: bool = False
     why: str = ""
 
 
@@ -200,6 +201,7 @@ class Umpire:
             self.disabled.add(more)
             self.out.add(more)
         elif what == "retry":
+            heard.retried = True
             for name in names:
                 self.hosts[name].due, self.hosts[name].left = True, False
         elif what == "skip":
@@ -279,7 +281,10 @@ class Umpire:
 
     def _begins(self, turn: Turn) -> None:
         host = self.hosts[turn.host]
-        self._moved.setdefault(host.machine.location, self.now())
+        if (turn.phase, turn.wave, turn.batch) in self._referees:
+            self._moved.setdefault(host.machine.location, self.now())
+        else:  # each of several batches counts for itself
+            self._moved[host.machine.location] = self.now()
         self.flying[turn.host] = turn
         host.due, host.went_back, host.outcome = False, self.heard.turned, ""
         self._wave = max(self._wave, 0 if self.heard.turned else turn.wave)
@@ -444,7 +449,7 @@ class Umpire:
             if not host.outcome and name not in self.disabled:
                 yield 10, f"{name} had no turn"
             once = host.outcome == AWAY and host.turns < 2 and name not in self.disabled
-            if once and not heard.accepted and not heard.why:
+            if once and not (heard.accepted or heard.why or heard.retried):
                 yield 5, f"{name} was not tried again"
 
     def _wrong_way_back(self, state: str) -> Iterable[tuple[int, str]]:

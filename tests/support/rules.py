@@ -204,12 +204,17 @@ class Referee:
         return max(1, min(smallest, allowed_in(self.share, self.fleet) // len(places)))
 
     def _idle(self) -> None:
-        """Lanes are refilled as turns end: nobody waits who may begin."""
+        """Lanes are refilled as turns end: nobody waits who may begin.
+
+        When the pace was lowered, all lanes together come down to what they are now first.
+        """
         pending = self._pending()
         ranks = [self._rank(each) for each in (*pending, *self._flying())]
         if len(self.in_flight) >= allowed_in(self.share, self.fleet):
             return
         flying = {each.location for each in self._flying()}
+        if any(self._count(self.in_flight, each) > self._lanes(each) for each in flying):
+            return
         for host in pending:
             if self._rank(host) > min(ranks):
                 continue
