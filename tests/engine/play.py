@@ -16,19 +16,16 @@ from apollo.domain.budget import Ended
 from apollo.domain.controls import Controls, pace_refusal
 from apollo.domain.deployment import PaceControl
 from apollo.domain.known import Known, Said
-from apollo.domain.once import OnceOutline
-from apollo.domain.plan import Plan
 from apollo.domain.progress import Pulse
 from apollo.domain.rolling import Rolling
-from apollo.domain.rollout import BatchControl, BatchLoad, LeaseAnswer, Opened, RollbackPlan
-from apollo.domain.rollout import WaveOutline as Wave
+from apollo.domain.rollout import BatchControl, BatchLoad, LeaseAnswer, RollbackPlan
 from apollo.domain.status import DeploymentState, Outcome
 from apollo.domain.steering import Steered, SteeringInput, steered
 from tests.engine.batch import Running
 from tests.engine.clockwork import Clockwork, Doing, Until
 from tests.engine.ledger import Ledger
 from tests.engine.log import Onlooker
-from tests.engine.sums import DEADLINE
+from tests.engine.opening import opened
 from tests.engine.world import World
 
 End = steps.Close | steps.TurnBack
@@ -477,43 +474,3 @@ class Play:
         if helps > 8:
             return self.say("abort")
         return self.say("resume")
-
-
-def opened(world: World, plan: Plan) -> Opened:
-    """The plan, as `open` tells it to the workflow."""
-    strategy, gated = world.case.strategy, not world.override and world.kind != "rollback"
-    bakes, approvals = (*world.bakes, 0.0), (*world.approvals, False)
-    once = OnceOutline(when="before", run="true", host=plan.hosts[0].host) if plan.hosts else None
-    return Opened(
-        deployment="d",
-        number=1,
-        label="shop/prod#1",
-        release="2.0",
-        hosts=len(plan.hosts),
-        locations=world.case.fleet.sizes(),
-        waves=tuple(
-            Wave(
-                number=wave.number,
-                hosts=wave.hosts,
-                batches=wave.batches,
-                barriers=wave.barriers,
-                bake=timedelta(seconds=bakes[min(wave.number, len(bakes)) - 1]),
-                approval=gated and approvals[min(wave.number, len(approvals)) - 1],
-            )
-            for wave in plan.waves
-        ),
-        allowance=plan.allowance,
-        side_by_side=1
-        if world.case.one_location
-        else capacity.side_by_side(plan.allowance, world.batch),
-        failures_allowed=parse_share(world.failures).down(len(plan.hosts)),
-        unreachable_allowed=parse_share(world.unreachable).down(len(plan.hosts)),
-        on_failure=world.on_failure if world.kind == "deploy" else "halt",
-        approval=world.approval and gated,
-        windows=bool(world.closed) and gated,
-        alarms=world.alarms and world.kind != "rollback",
-        override="to mend it" if world.override else "",
-        one_location=strategy.spread == "one_location_at_a_time",
-        progress_deadline=timedelta(seconds=DEADLINE),
-        once=(once,) if once and world.once and world.kind == "deploy" else (),
-    )
