@@ -2,30 +2,22 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable
-from typing import Any
+from typing import Any, Generic, TypeVar
+
+_T = TypeVar("_T")
 
 
-class Abreast:
-    """Runs batches by their numbers, so many at once; the next begins where one has ended.
-
-    `run` is told a number and how many others run beside it, and says whether the batch has come
-    to its end; else it is among those that are `left`.
-    """
+class Abreast(Generic[_T]):
+    """Runs batches in order, so many at once; the next begins where one has returned."""
 
     def __init__(
-        self, numbers: Iterable[int], width: int, run: Callable[[int, int], Awaitable[bool]]
+        self, batches: Iterable[_T], width: int, run: Callable[[_T], Awaitable[object]]
     ) -> None:
-        self._queue = list(numbers)
+        self._queue = list(batches)
         self._width = width
         self._run = run
-        self._unfinished: list[int] = []
         self.stopping = False
         """No batch begins, and those that run are to begin no more turns."""
-
-    @property
-    def left(self) -> list[int]:
-        """What has not come to its end, in order."""
-        return sorted(self._unfinished + self._queue)
 
     async def run(self) -> None:
         """Return, or raise what the first of them raised, when none runs any more."""
@@ -37,10 +29,8 @@ class Abreast:
 
     async def _lane(self) -> None:
         while self._queue and not self.stopping:
-            number = self._queue.pop(0)
             try:
-                if not await self._run(number, self._width - 1):
-                    self._unfinished.append(number)
+                await self._run(self._queue.pop(0))
             except BaseException:
                 self.stopping = True
                 raise

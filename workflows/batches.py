@@ -1,7 +1,6 @@
 """The batches of a deployment: staged ahead, one after the other or side by side."""
 
 import contextlib
-from collections.abc import Awaitable
 
 from temporalio import workflow
 from temporalio.exceptions import (
@@ -47,7 +46,7 @@ class Batches(HostWords):
 
     def __init__(self) -> None:
         super().__init__()
-        self._abreast: Abreast | None = None
+        self._abreast: Abreast[steps.Begin] | None = None
 
     async def _stage(self, step: steps.Stage) -> None:
         """Get the release ready on the batch's hosts; what fails there their turns will tell."""
@@ -95,31 +94,24 @@ class Batches(HostWords):
 
     async def _run_abreast(self, step: steps.Abreast) -> None:
         """Run batches side by side; those that are left have their turn alone."""
-        batches = {each.batch: each for each in step.batches}
-
-        def run(number: int, beside: int) -> Awaitable[bool]:
-            return self._run_beside(batches[number])
-
-        self._abreast = abreast = Abreast(batches, step.width, run)
+        self._abreast = abreast = Abreast(step.batches, step.width, self._run_beside)
         try:
             await abreast.run()
         finally:
             self._abreast = None
         self.known = self.known.did(step)
 
-    async def _run_beside(self, batch: steps.Begin) -> bool:
-        """Run one of several until its end; whether it has come there."""
+    async def _run_beside(self, batch: steps.Begin) -> None:
+        """Run one of several until it is done, or has to be run again, alone."""
         while True:
             await self._until_free()
             if not await self._run_batch(batch):
                 continue
             if engine.over(self.opened, self.at_present) and self._abreast:
                 self._abreast.stopping = True
-                return False
-            if batch in self.known.done:
-                return True
-            if self.known.pause is None:
-                return False
+                return
+            if batch in self.known.done or self.known.pause is None:
+                return
             await self._pause(self.known.pause)
 
     async def _pause(self, step: steps.Pause) -> None:
