@@ -70,6 +70,7 @@ class Umpire:
         self.back: list[str] = []
         self._out_back: set[str] = set()
         """Who is out as it turns back."""
+        self._ranks_back: dict[str, int] = {}
         self.allowed = (0, 0)
         self.state = ""
         self._wave = 0
@@ -113,7 +114,7 @@ class Umpire:
             rollback=back or self.world.kind == "rollback",
         )
         if back:
-            referee.ranks = back_order(self.back, self._outcomes, self._machines, referee.order)
+            referee.ranks = self._ranks_back
         else:
             referee.ranks = role_order(machines, referee.order)
         if beside:
@@ -157,6 +158,8 @@ class Umpire:
     def went_back(self, hosts: list[str]) -> None:
         """The way back is planned."""
         self.back = hosts
+        outcomes = {name: each.outcome for name, each in self.hosts.items()}
+        self._ranks_back = back_order(hosts, outcomes, self._machines, self.world.case.order)
         self._out_back = {n for n, each in self.hosts.items() if each.outcome in ("broken", "lost")}
         changed = {"updated", "reverted", "broken", "lost"}
         wanted = {name for name, each in self.hosts.items() if each.outcome in changed}
@@ -229,10 +232,6 @@ class Umpire:
             for name, each in self.hosts.items()
             if name not in self.flying
         )
-
-    @property
-    def _outcomes(self) -> dict[str, str]:
-        return {name: each.outcome for name, each in self.hosts.items()}
 
     def _broken_before(self, host: Host) -> bool:
         machine = host.machine
