@@ -574,6 +574,12 @@ async def until(
         await asyncio.sleep(0.03)
 
 
+async def batch_has_heard(running: Running) -> bool:
+    """Whether the first batch was told something."""
+    events = await running.events(running.batch(1, 1, "forward"))
+    return any(e.event_type == EventType.EVENT_TYPE_WORKFLOW_EXECUTION_SIGNALED for e in events)
+
+
 @asynccontextmanager
 async def open_stage(
     folder: Path, *, skipping: bool = False, encryption_key: str = "", codec_endpoint: str = ""

@@ -2,17 +2,9 @@
 
 import asyncio
 
-from temporalio.api.enums.v1 import EventType
 from temporalio.client import WorkflowExecutionStatus
 
-from apollo.names import batch_id
-from tests.support.stage import Running, Stage, failures, until
-
-
-async def batch_has_heard(running: Running) -> bool:
-    """Whether the first batch was told something."""
-    events = await running.events(batch_id(running.id, "forward", 1, 1))
-    return any(e.event_type == EventType.EVENT_TYPE_WORKFLOW_EXECUTION_SIGNALED for e in events)
+from tests.support.stage import Stage, batch_has_heard, failures, until
 
 
 async def test_while_paused_no_turn_begins_and_turns_in_flight_end(stage: Stage) -> None:
