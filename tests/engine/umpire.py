@@ -127,10 +127,11 @@ class Umpire:
         back = phase == "rollback"
         for turn in turns:
             self._may_begin(turn, back)
-        if referee := self._referees.get((phase, wave, batch)):
+        referee = self._referees.get((phase, wave, batch))
+        if referee:
             self._ask(referee, [turn.host for turn in turns], back)
         for turn in turns:
-            self._has_room(turn.host, back)
+            self._has_room(turn.host, back, beside=referee is None)
             self._begins(turn)
 
     def ended(self, turn: Turn, outcome: str) -> None:
@@ -353,10 +354,13 @@ class Umpire:
         if ready is not None and heard.unreadable < max(ready, heard.listens) and not approved:
             self.say(13, f"wave {wave} begins while its alarms cannot be read")
 
-    def _has_room(self, name: str, back: bool) -> None:
-        """Rule 1, whoever runs beside whom."""
+    def _has_room(self, name: str, back: bool, *, beside: bool) -> None:
+        """Rule 1, whoever runs beside whom.
+
+        docs/limits.md: batches side by side come down to a lower pace each by itself.
+        """
         machine = self.hosts[name].machine
-        if name in self.out or name in self.flying:
+        if name in self.out or name in self.flying or (beside and self.heard.pace):
             return
         gone = self.out | self.flying.keys()
         alone = not any(
