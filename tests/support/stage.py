@@ -1,6 +1,7 @@
 """A stage for workflows: a real Temporal server and catalog, and hosts that follow a script."""
 
 import asyncio
+import json
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -574,10 +575,12 @@ async def until(
         await asyncio.sleep(0.03)
 
 
-async def batch_has_heard(running: Running) -> bool:
-    """Whether the first batch was told something."""
+async def batch_has_heard(running: Running, word: str) -> bool:
+    """Whether the first batch was told to hold ("paused") or to end ("stop")."""
     events = await running.events(running.batch(1, 1, "forward"))
-    return any(e.event_type == EventType.EVENT_TYPE_WORKFLOW_EXECUTION_SIGNALED for e in events)
+    signals = [e.workflow_execution_signaled_event_attributes for e in events]
+    told = [json.loads(each.input.payloads[0].data) for each in signals if each.input.payloads]
+    return any(each.get(word) for each in told)
 
 
 @asynccontextmanager

@@ -70,7 +70,7 @@ async def test_rollback_ends_it_at_the_next_host_boundary(stage: Stage) -> None:
     running = play.running(handle.workflow_id)
     begun = await play.under_way(2)
     await running.said.rollback("enough")
-    await until(lambda: batch_has_heard(running), "the batch has heard of it")
+    await until(lambda: batch_has_heard(running, "stop"), "the batch has heard of it")
     play.script.let_go()
     result = await running.result()
     assert result.state == "aborted"
