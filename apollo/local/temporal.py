@@ -9,9 +9,13 @@ from apollo.local.process import Program, find_program
 from apollo.names import SEARCH_ATTRIBUTES
 from apollo.testing.ports import ReservedPort
 
-ROOMY = {"history.eventsCacheMaxSizeBytes": str(32 << 20)}
+ROOMY = {"history.eventsCacheMaxSizeBytes": str(128 << 20)}
 """Bytes of memory for events that are still needed. In the half megabyte that is the default, the
 inputs of 400 turns have room; for each turn beyond, a hundred events are read and decoded again."""
+
+WRITE_AHEAD = "journal_mode=wal"
+"""Each write waits for the disk once; with SQLite's usual journal, a file of its own for each
+transaction, four times."""
 
 
 class TemporalServer:
@@ -46,6 +50,7 @@ class TemporalServer:
         command += ["--port", port, "--ui-port", ui_port]
         command += ["--http-port", http_port, "--metrics-port", metrics_port]
         command += ["--db-filename", str(self.folder / "temporal.db"), "--log-level", "error"]
+        command += ["--sqlite-pragma", WRITE_AHEAD]
         if codec_endpoint:
             command += ["--ui-codec-endpoint", codec_endpoint]
         for key in SEARCH_ATTRIBUTES:
