@@ -43,7 +43,12 @@ class Traffic:
         return await self.balancer.find(self.target)
 
     async def quiet(self, answer: Answer) -> None:
-        """Wait until no word of whoever had the host before can be on its way."""
+        """Wait until no word of whoever had the host before can be on its way.
+
+        What the host's own script does is refused there when it comes late: nobody waits for it.
+        """
+        if self.offline_file is not None:
+            return
         taken_over = answer.balancer is not None or answer.balancer_before is not None
         heard = FRESH + self.balancer.late.total_seconds()
         settled = answer.now - answer.state.since
