@@ -1,6 +1,7 @@
 """A worker: polls for workflows and control work, for hosts' turns, or for both."""
 
 import asyncio
+import gc
 import os
 import signal
 import socket
@@ -12,7 +13,12 @@ from typing import Any, Literal, TypedDict
 
 from temporalio.client import Client
 from temporalio.common import VersioningBehavior
-from temporalio.worker import PollerBehaviorAutoscaling, Worker, WorkerDeploymentConfig
+from temporalio.worker import (
+    PollerBehaviorAutoscaling,
+    UnsandboxedWorkflowRunner,
+    Worker,
+    WorkerDeploymentConfig,
+)
 
 from apollo import __version__, names
 from apollo.activities.alarms import AlarmActivities
@@ -71,6 +77,9 @@ SERVICE = "apollo-worker"
 """What traces and metrics call it, unless `OTEL_SERVICE_NAME` does."""
 BUILD = f"apollo-{__version__}"
 """The SDK would hash the code of all loaded modules at each start, for seconds, to make one up."""
+YOUNG = 5_000
+"""New objects after which Python looks for garbage among them; its default, 700, comes several
+times in each turn."""
 MOVING: dict[type, type] = {Promotion: MovingPromotion}
 """What takes the place of workflows, where workers have builds, to move on to the newest."""
 
@@ -87,6 +96,7 @@ async def run_worker(settings: Settings, role: Role = "all", locations: Sequence
         Unavailable: Temporal, the catalog or the store does not answer.
     """
     configure_logging()
+    collect_rarely()
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
@@ -94,6 +104,12 @@ async def run_worker(settings: Settings, role: Role = "all", locations: Sequence
         client = await connect_temporal(settings, runtime=temporal_runtime(SERVICE))
         async with running(client, settings, role, locations), beating(settings.home, role):
             await stop.wait()
+
+
+def collect_rarely() -> None:
+    """Have Python look for garbage less often: what a turn leaves behind goes without a look."""
+    gc.freeze()
+    gc.set_threshold(YOUNG)
 
 
 @asynccontextmanager
@@ -177,12 +193,17 @@ def versioned(workflows: Sequence[type]) -> list[type]:
 def control_worker(
     client: Client, settings: Settings, workflows: Sequence[type], *offered: object
 ) -> Worker:
-    """The worker of workflows and of what they ask of the catalog."""
+    """The worker of workflows and of what they ask of the catalog.
+
+    Without the SDK's sandbox, in which each of the workflows' steps takes more than twice as long:
+    what it watches over, the tests see to (docs/decisions/0009-no-sandbox.md).
+    """
     return Worker(
         client,
         task_queue=names.CONTROL_QUEUE,
         workflows=workflows,
         activities=activities_of(*offered),
+        workflow_runner=UnsandboxedWorkflowRunner(),
         identity=_identity("control"),
         **_version(settings),
         max_concurrent_workflow_tasks=4,

@@ -9,7 +9,7 @@ from apollo import names
 from apollo.settings import Settings, leave
 from apollo.telemetry.logs import configure_logging
 from apollo.wiring import StoredManifests, connect_temporal, open_store
-from apollo.workers.worker import control_worker, hosts_worker, running
+from apollo.workers.worker import collect_rarely, control_worker, hosts_worker, running
 from tests.scale.hosts import SimulatedHosts
 from tests.scale.idle import Idle, Nothing
 
@@ -17,6 +17,7 @@ from tests.scale.idle import Idle, Nothing
 async def work(role: str, seed: int) -> None:
     """Work until SIGTERM."""
     configure_logging()
+    collect_rarely()
     settings, stop = Settings(), asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
     client = await connect_temporal(settings)
