@@ -9,6 +9,8 @@ from temporalio.api.enums.v1 import EventType
 from temporalio.api.history.v1 import HistoryEvent
 from temporalio.client import Client
 
+TURN = "turn"
+
 
 @dataclass(frozen=True)
 class Weight:
@@ -19,21 +21,45 @@ class Weight:
     largest_payload: int
     heaviest: str
     """Which event brought the largest payload."""
+    ends: tuple[float, ...] = ()
+    """When turns ended, by the server's clock, in order."""
+
+    @property
+    def dense(self) -> float:
+        """Turns that ended per second, but for the first and the last fifth of them.
+
+        Then no wave begins or ends, if the last one is large.
+        """
+        middle = self.ends[len(self.ends) // 5 : len(self.ends) - len(self.ends) // 5]
+        return len(middle) / (middle[-1] - middle[0])
 
 
 async def weigh(client: Client, deployment: str) -> Weight:
     """Read every event of every workflow whose id begins with the deployment's."""
     total = longest = 0
+    ends: list[float] = []
     heaviest = (0, "")
     async for found in client.list_workflows(f"WorkflowId STARTS_WITH '{deployment}'"):
         handle = client.get_workflow_handle(found.id, run_id=found.run_id)
         events = [event async for event in handle.fetch_history_events()]
         total, longest = total + len(events), max(longest, len(events))
+        ends += _ends(events)
         for event in events:
             size = max(payloads(event), default=0)
             if size > heaviest[0]:
                 heaviest = size, f"{found.workflow_type} {_kind(event, events)}"
-    return Weight(total, longest, *heaviest)
+    return Weight(total, longest, *heaviest, ends=tuple(sorted(ends)))
+
+
+def _ends(events: list[HistoryEvent]) -> Iterator[float]:
+    for event in events:
+        done = event.activity_task_completed_event_attributes.scheduled_event_id
+        failed = event.activity_task_failed_event_attributes.scheduled_event_id
+        if not (done or failed):
+            continue
+        scheduled = events[(done or failed) - 1].activity_task_scheduled_event_attributes
+        if scheduled.activity_type.name == TURN:
+            yield event.event_time.ToNanoseconds() / 1e9
 
 
 def _kind(event: HistoryEvent, events: list[HistoryEvent]) -> str:

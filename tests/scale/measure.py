@@ -98,6 +98,11 @@ class Measured:
         return self.rate / self.free / idle
 
     @property
+    def dense_share(self) -> float:
+        """The same of the rate while neither the first nor the last hosts have their turns."""
+        return self.share * self.weight.dense / self.rate
+
+    @property
     def events(self) -> float:
         """Per host."""
         return self.weight.events / self.hosts
@@ -163,19 +168,18 @@ async def measure(folder: Path, hosts: int, seed: int) -> Measured:
 
 
 async def _idle(client: Client, folder: Path, server: TemporalServer, hosts: int) -> Idleness:
-    """Empty activities in workflows that have the batches' size and lanes."""
+    """Empty activities in workflows that have the batches' size and share the lanes."""
     sizes = fleet.fleet(hosts).sizes()
     share = fleet.environment(hosts).strategy.max_unavailable
     allowed = lanes(allowance(share, sizes), list(sizes))
-    left = min(hosts, 4 * BATCH)
-    count = left
+    count, places = min(hosts, 4 * BATCH), sum(allowed.values())
     async with _workers(client, folder, server, "idle-", 0) as processes:
         await _run_idle(client, 10, 10)  # both workers have begun
         clock = Clock([*processes.values(), server.pid, os.getpid()])
-        while left > 0:
-            size = min(left, BATCH)
-            await _run_idle(client, size, min(size, sum(allowed.values())))
-            left -= size
+        batches = [min(BATCH, count - first) for first in range(0, count, BATCH)]
+        await asyncio.gather(
+            *(_run_idle(client, size, max(1, places * size // count)) for size in batches)
+        )
         took, free, cost = clock.read()
         return Idleness(count / took, cost / count, free)
 
