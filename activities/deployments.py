@@ -21,6 +21,7 @@ from apollo.domain.deployment import DeploymentRequest
 from apollo.domain.environment import Environment
 from apollo.domain.plan import BATCH, HostState
 from apollo.domain.progress import default_deadline
+from apollo.domain.relay import RELAYS
 from apollo.domain.rollback import EndedHost, rollback_plan
 from apollo.domain.rollout import (
     BatchHosts,
@@ -408,6 +409,7 @@ def _opened(
         ),
         allowance=plan.allowance,
         side_by_side=1 if one_location else side_by_side(plan.allowance, BATCH),
+        relays=not one_location and sum(wave.batches for wave in plan.waves) <= RELAYS,
         failures_allowed=plan.failures_allowed,
         unreachable_allowed=plan.unreachable_allowed,
         on_failure=strategy.on_failure,

@@ -22,6 +22,7 @@ with workflow.unsafe.imports_passed_through():
         BatchHosts,
         BatchInput,
         BatchResult,
+        Held,
         HostTurn,
         LookInput,
         RecordInput,
@@ -61,6 +62,8 @@ class Batch:
         self._looks = self._looked = given.looks
         self._pulse = Pulse(given.progress_deadline)
         self._slow: tuple[str, ...] = ()
+        self._told: BatchResult | None = None
+        """What the deployment was told last."""
         self._accepted: dict[str, str] = {}
         """Host keys accepted at first use; another turn of the same host must see them again."""
 
@@ -86,9 +89,13 @@ class Batch:
             return
         self._controls.append(word)
         self._looks = max(self._looks, word.looks)
+        paused = self._rolling.paused
         self._tell(self._rolling, word)
-        self._pulse.rest(workflow.now())
-        self._slow = ()
+        if self._given.held:
+            self._pulse.under_way(self._rolling.busy, workflow.now())
+        if not self._given.held or paused != self._rolling.paused:
+            self._pulse.rest(workflow.now())
+            self._slow = ()
 
     def _tell(self, rolling: Rolling, word: BatchControl) -> None:
         if word.skip:
@@ -102,6 +109,8 @@ class Batch:
         self._rolling = rolling = Rolling(self._given, hosts.turns, hosts.out)
         for word in self._controls:
             self._tell(rolling, word)
+        if self._given.held:
+            self._pulse.under_way(rolling.busy, workflow.now())
         while True:
             vanished = self._vanished
             recorder = asyncio.create_task(self._record())
@@ -190,7 +199,9 @@ class Batch:
         """Write what ended within seconds, or as many as there are lanes, and tell of it."""
         rolling = self._rolling
         while not self._closing or rolling.unrecorded:
-            await workflow.wait_condition(lambda: bool(rolling.unrecorded) or self._closing)
+            await workflow.wait_condition(
+                lambda: bool(rolling.unrecorded) or self._closing or self._hands_over
+            )
             if not self._closing:
                 await self._gather_ends()
             records, rolling.unrecorded = tuple(rolling.unrecorded), []
@@ -200,8 +211,21 @@ class Batch:
                 await self._write(some)
                 if not in_rounds:
                     await self._tell_deployment()
-            if in_rounds:
-                await self._tell_deployment()
+            held = rolling.hand_over() if self._given.hands_over else None
+            if held is not None or (in_rounds and self._is_news()):
+                await self._tell_deployment(held)
+
+    @property
+    def _hands_over(self) -> bool:
+        """Whether the next batch may begin as soon as what has ended is recorded."""
+        return self._given.hands_over and self._rolling.may_hand_over
+
+    def _is_news(self) -> bool:
+        """Whether the deployment must know before this batch returns how far it is."""
+        news = self._given.news
+        if news is None:
+            return True
+        return not self._closing and news.worth(self._rolling.result(), self._told)
 
     async def _gather_ends(self) -> None:
         """Each round costs tasks of this workflow and of its deployment: hence not too many."""
@@ -209,7 +233,11 @@ class Batch:
         least = len(rolling.hosts) // ROUNDS if workflow.patched(RECORD_IN_ROUNDS) else 0
         with contextlib.suppress(TimeoutError):
             await workflow.wait_condition(
-                lambda: self._closing or len(rolling.unrecorded) > max(rolling.lanes, least),
+                lambda: (
+                    self._closing
+                    or self._hands_over
+                    or len(rolling.unrecorded) > max(rolling.lanes, least)
+                ),
                 timeout=RECORD_EVERY,
                 timeout_summary="gather ends",
             )
@@ -230,12 +258,12 @@ class Batch:
         if told and self._rolling.gone(told.gone):  # an older worker says nothing
             self._vanished += 1
 
-    async def _tell_deployment(self) -> None:
+    async def _tell_deployment(self, held: tuple[Held, ...] | None = None) -> None:
         if parent := workflow.info().parent:
             handle = workflow.get_external_workflow_handle(parent.workflow_id)
             stalled = bool(self._slow) and self._pulse.stalled(workflow.now())
-            progress = self._rolling.result().model_copy(
-                update={"slow": self._slow, "stalled": stalled}
+            self._told = progress = self._rolling.result().model_copy(
+                update={"slow": self._slow, "stalled": stalled, "held": held}
             )
             with contextlib.suppress(ApplicationError):  # the deployment may just have ended
                 await handle.signal(names.PROGRESS, progress)

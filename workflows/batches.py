@@ -1,6 +1,7 @@
 """The batches of a deployment: staged ahead, one after the other or side by side."""
 
 import contextlib
+from dataclasses import replace
 
 from temporalio import workflow
 from temporalio.exceptions import (
@@ -21,6 +22,7 @@ with workflow.unsafe.imports_passed_through():
         BatchResult,
         OutInput,
         Phase,
+        Progress,
     )
     from apollo.domain.staging import StagingInput
     from apollo.workflows.abreast import Abreast
@@ -28,9 +30,11 @@ with workflow.unsafe.imports_passed_through():
     from apollo.workflows.controlled import UnderWay
     from apollo.workflows.host_words import HostWords
     from apollo.workflows.options import quick
+    from apollo.workflows.relay import Relay
     from apollo.workflows.staging import StageAhead
 
 NAME_WHO_IS_OUT = "name who is out"
+TOLD_AT_ITS_START = "a batch is told at its start"
 
 
 class Ended(Exception):
@@ -46,7 +50,8 @@ class Batches(HostWords):
 
     def __init__(self) -> None:
         super().__init__()
-        self._abreast: Abreast[steps.Begin] | None = None
+        self._abreast: Abreast[steps.Begin] | Relay | None = None
+        """Several batches under way, or about to be."""
 
     async def _stage(self, step: steps.Stage) -> None:
         """Get the release ready on the batch's hosts; what fails there their turns will tell."""
@@ -101,6 +106,24 @@ class Batches(HostWords):
             self._abreast = None
         self.known = self.known.did(step)
 
+    async def _run_relay(self, step: steps.Relay) -> None:
+        """Run batches one after the other; those that are left have their turn alone."""
+        self._abreast = relay = Relay(step.batches, self._run_relayed)
+        try:
+            await relay.run()
+        finally:
+            self._abreast = None
+            self.known = replace(self.known, held={})
+        self.known = self.known.did(step)
+
+    async def _run_relayed(self, batch: steps.Begin) -> None:
+        """Run one; the batch beside it is told to look when it has returned."""
+        await self._run_beside(batch)
+        place = batch.wave, batch.batch
+        if any(each.wave == batch.wave and each.number > batch.batch for each in self.batches):
+            self.looks += 1
+        self.known = self.known.let_go(place)
+
     async def _run_beside(self, batch: steps.Begin) -> None:
         """Run one of several until it is done, or has to be run again, alone."""
         while True:
@@ -133,8 +156,12 @@ class Batches(HostWords):
         stopping = self._abreast is not None and self._abreast.stopping
         return word.model_copy(update={"stop": True}) if stopping else word
 
-    def progressed(self) -> None:
+    def progressed(self, progress: Progress) -> None:
         """Each batch keeps to the budget by itself; what several have used adds up here."""
+        if isinstance(self._abreast, Relay) and progress.held is not None:
+            place = progress.wave, progress.batch
+            self.known = self.known.handed_over(place, progress.held)
+            self._abreast.hand_over(place)
         if self._abreast:
             under_way = sum(each.failures for each in self.batches)
             self._abreast.stopping |= engine.overdrawn(self.opened, self.known, under_way)
@@ -152,9 +179,12 @@ class Batches(HostWords):
         with self.batch_under_way(batch):
             load = self._load(step.phase, step.wave, step.batch)
             given = engine.grant(self.opened, self.at_present, step, load)
+            if workflow.patched(TOLD_AT_ITS_START):
+                batch.begins_with(self.word_for_batch(batch.place))
             result = await self._child_batch(batch, given)
         if result is None:
             return False
+        self.heard(result)
         stopping = self._abreast is not None and self._abreast.stopping
         self.known = engine.returned(self.opened, self.at_present, step, result, stopping=stopping)
         return True

@@ -67,6 +67,10 @@ class UnderWay:
         """Where it gives turns, on the way forward."""
         return (self.wave, self.number) if self.phase == "forward" else NOWHERE
 
+    def begins_with(self, word: BatchControl) -> None:
+        """What holds when it is started is part of its input, but for these two."""
+        self.told = word.model_copy(update={"stop": False, "skip": ()})
+
     def knows(self, word: BatchControl) -> bool:
         """Whether nothing need be told."""
         return self.child is None or self.told == word
@@ -206,13 +210,17 @@ class Controlled:
     @first_only
     def _progress_signal(self, progress: Progress | None = None) -> None:
         if isinstance(progress, Progress) and hasattr(self, "opened"):
-            self._progress[f"{progress.phase}/{progress.wave}/{progress.batch}"] = progress
             for batch in self.batches:
                 batch.hear(progress)
-            self._show_details()
-            self.progressed()
+            self.heard(progress)
+            self.progressed(progress)
 
-    def progressed(self) -> None:
+    def heard(self, progress: Progress) -> None:
+        """How far a batch is, or how it has ended."""
+        self._progress[f"{progress.phase}/{progress.wave}/{progress.batch}"] = progress
+        self._show_details()
+
+    def progressed(self, progress: Progress) -> None:
         """A batch has told how far it is."""
 
     async def carry_words(self) -> None:

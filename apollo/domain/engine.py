@@ -12,7 +12,14 @@ from apollo.domain.base import parse_share
 from apollo.domain.capacity import Allowance, allowance
 from apollo.domain.known import NOWHERE, Known, Place
 from apollo.domain.once import When
-from apollo.domain.rollout import BatchControl, BatchInput, BatchLoad, BatchResult, Opened
+from apollo.domain.rollout import (
+    BatchControl,
+    BatchInput,
+    BatchLoad,
+    BatchResult,
+    News,
+    Opened,
+)
 from apollo.domain.rollout import WaveOutline as Wave
 from apollo.domain.steps import (
     Abreast,
@@ -27,6 +34,7 @@ from apollo.domain.steps import (
     Listen,
     Pause,
     PlanRollback,
+    Relay,
     RunOnce,
     Settle,
     Stage,
@@ -36,6 +44,10 @@ from apollo.domain.steps import (
 )
 
 End = Close | TurnBack
+TOLD_AT_MOST = 400
+"""How often a deployment is told how far its batches are, but for failures."""
+UNTOLD_PART = 16
+"""Batches side by side have at the most this part of the failures that are left untold."""
 DEPLOYMENT = "the deployment"
 """The first gate."""
 _NOT_TAKEN_BACK = {
@@ -95,7 +107,7 @@ def returned(
     )
     if over(plan, known):
         return known
-    alone = batch.beside and (stopping or result.stuck)
+    alone = stopping or (batch.beside and result.stuck)
     if alone and result.pending and _unreachable_left(plan, known) >= 0:
         return known
     if pause := _for_a_person(plan, known, result):
@@ -112,6 +124,7 @@ def word(plan: Opened, known: Known, place: Place = NOWHERE) -> BatchControl:
         allowance=allowance(parse_share(known.pace), plan.locations) if known.pace else None,
         skip=known.left_out.get(place, ()),
         looks=known.said.looks,
+        held=known.held.get(place, ()),
     )
 
 
@@ -132,8 +145,18 @@ def grant(plan: Opened, known: Known, batch: Begin, load: BatchLoad) -> BatchInp
         progress_deadline=plan.progress_deadline,
         beside=batch.beside,
         looks=told.looks,
+        news=_news(plan, known, batch),
+        held=told.held,
+        hands_over=batch.hands_over,
         always_a_lane=(known.turned or known.kind == "rollback") and not batch.beside,
     )
+
+
+def _news(plan: Opened, known: Known, batch: Begin) -> News:
+    """What is worth telling: a history must not grow with what nobody needs to know."""
+    left = max(0, plan.failures_allowed - known.failures)
+    at_once = max(batch.beside, int(plan.relays)) + 1
+    return News(hosts=plan.hosts // TOLD_AT_MOST, failures=left // (UNTOLD_PART * at_once))
 
 
 def no_room(stuck: tuple[str, ...], out: str = "") -> str:
@@ -188,6 +211,8 @@ def _wave(plan: Opened, known: Known, wave: Wave) -> Iterator[Step]:
         width = min(plan.side_by_side, len(batches))
         if width > 1:
             yield Abreast(number, batches.start, batches.stop - 1, width)
+        elif plan.relays and len(batches) > 1:
+            yield Relay(number, batches.start, batches.stop - 1)
         yield from (Begin("forward", number, batch) for batch in batches)
     if Bake(number, wave.bake) not in known.done:
         yield from _again(known)

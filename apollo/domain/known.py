@@ -6,7 +6,7 @@ from typing import Literal
 
 from apollo.domain.controls import Stop
 from apollo.domain.once import When
-from apollo.domain.rollout import LeaseAnswer, RollbackPlan
+from apollo.domain.rollout import Held, LeaseAnswer, RollbackPlan
 from apollo.domain.steering import Steered
 from apollo.domain.steps import Begin, Pause, Step
 
@@ -67,6 +67,8 @@ class Known:
     """Another `max_unavailable`; empty: as planned."""
     left_out: Mapping[Place, tuple[str, ...]] = field(default_factory=dict)
     """Hosts of batches under way that somebody has left out."""
+    held: Mapping[Place, tuple[Held, ...]] = field(default_factory=dict)
+    """What batches take whose last turns are under way, by the batch that begins beside them."""
     turned: bool = False
     """Whether it goes back."""
     back: RollbackPlan | None = None
@@ -103,6 +105,17 @@ class Known:
     def began(self, place: Place) -> "Known":
         """The batch has begun: it takes whoever is due in it."""
         return replace(self, due=self.due - {place})
+
+    def handed_over(self, place: Place, held: tuple[Held, ...]) -> "Known":
+        """The batch takes only that any more, and the next one may have the rest."""
+        wave, batch = place
+        return replace(self, held={**self.held, (wave, batch + 1): held})
+
+    def let_go(self, place: Place) -> "Known":
+        """The batch has returned, and takes nothing any more."""
+        wave, batch = place
+        held = {other: all_ for other, all_ in self.held.items() if other != (wave, batch + 1)}
+        return replace(self, held=held)
 
     def paused(self) -> "Known":
         """It has paused; who resumes it accepts what it paused for."""

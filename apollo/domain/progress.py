@@ -32,6 +32,10 @@ class Pulse:
         else:
             self._moved.pop(location, None)
 
+    def under_way(self, locations: Iterable[str], now: datetime) -> None:
+        """These are the locations with turns under way, whoever began them."""
+        self._moved = {place: self._moved.get(place, now) for place in sorted(locations)}
+
     def rest(self, now: datetime) -> None:
         """Time begins to count anew: it was paused meanwhile."""
         self._moved = dict.fromkeys(self._moved, now)

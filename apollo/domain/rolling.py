@@ -4,7 +4,15 @@ from collections.abc import Iterable, Mapping
 
 from apollo.domain.budget import Ended
 from apollo.domain.capacity import Allowance, Turn, grant, next_turns
-from apollo.domain.rollout import BatchControl, BatchInput, BatchResult, HostTurn, LocationCounts
+from apollo.domain.relay import Baton, turns_of
+from apollo.domain.rollout import (
+    BatchControl,
+    BatchInput,
+    BatchResult,
+    Held,
+    HostTurn,
+    LocationCounts,
+)
 from apollo.domain.status import Outcome
 from apollo.domain.turn import GONE, LEFT_OUT, TurnRecord, skipped
 
@@ -26,6 +34,8 @@ class Rolling:
         self._out_elsewhere = dict(out)
         self._allowance: Allowance = given.allowance
         self._paused = given.paused
+        self._held = given.held
+        self._baton = Baton()
         self._stopped = False
         self._tried_again: dict[str, None] = {}
         self._gone: set[str] = set()
@@ -47,6 +57,7 @@ class Rolling:
         self._paused = word.paused
         self._stopped = self._stopped or word.stop
         self._allowance = word.allowance or self._allowance
+        self._held = word.held
         self._leave_out(word.skip, LEFT_OUT)
         self.moves += 1
 
@@ -55,11 +66,13 @@ class Rolling:
         if self._paused or self._stopped or self.exceeded:
             return []
         chosen = self._choose()
-        if not chosen and not self._running and self._try_unreachable_again():
+        alone = not self._running and not self._held
+        if not chosen and alone and self._try_unreachable_again():
             chosen = self._choose()
         for name in chosen:
             del self._pending[name]
             self._running[name] = None
+        self._baton.runs(len(self._running))
         return [self._turns[name] for name in chosen]
 
     def end(self, record: TurnRecord) -> None:
@@ -119,9 +132,23 @@ class Rolling:
         """Nothing is under way and nothing more begins; asked after `begin`."""
         if self._running:
             return False
-        if not self._paused or self._stopped or self.exceeded:
+        waits = self._paused or self._held
+        if not waits or self._stopped or self.exceeded:
             return True
         return not self._waiting and not self._to_try_again()
+
+    @property
+    def may_hand_over(self) -> bool:
+        """Whether so little is under way that the next batch may begin, if all else is recorded."""
+        return self._ends and self._baton.may_pass(len(self._running) + len(self._to_try_again()))
+
+    def hand_over(self) -> tuple[Held, ...] | None:
+        """What it still takes, when that has become little; asked when ends have been recorded."""
+        if not self._ends:
+            return None
+        unrecorded = [record.host for record in self.unrecorded]
+        names = dict.fromkeys([*self._running, *unrecorded, *self._to_try_again()])
+        return self._baton.hand_over([self._waits(name) for name in names])
 
     @property
     def hosts(self) -> tuple[str, ...]:
@@ -140,8 +167,9 @@ class Rolling:
 
     @property
     def busy(self) -> set[str]:
-        """The locations with turns under way."""
-        return {self._turns[name].host.location for name in self._running}
+        """The locations with turns under way, also those of the batch before."""
+        held = {each.location for each in self._held if each.turns}
+        return {self._turns[name].host.location for name in self._running} | held
 
     @property
     def exceeded(self) -> bool:
@@ -153,7 +181,8 @@ class Rolling:
 
     def result(self) -> BatchResult:
         """What the batch has come to so far."""
-        stuck = not (self._paused or self._stopped or self.exceeded or self._running)
+        waits = self._paused or self._held or self._running
+        stuck = not (waits or self._stopped or self.exceeded)
         return BatchResult(
             wave=self._given.load.wave,
             batch=self._given.load.batch,
@@ -165,9 +194,16 @@ class Rolling:
             stuck=self._pending_locations() if stuck else (),
         )
 
+    @property
+    def _ends(self) -> bool:
+        """Whether all of its hosts have begun their turns, and what is left is to see them end."""
+        return not (self._pending or self._stopped or self.exceeded)
+
     def _has_ended(self, record: TurnRecord) -> None:
         self._ended[record.host] = record
         self._count(record, 1)
+        if record.outcome.out:
+            self._baton.stays_out(self._waits(record.host))
 
     def _forget(self, name: str) -> None:
         """What it came to counts no more."""
@@ -184,7 +220,7 @@ class Rolling:
             return []
         chosen = next_turns(
             [self._waits(name) for name in self._waiting],
-            [self._waits(name) for name in self._running],
+            [*(self._waits(name) for name in self._running), *turns_of(self._held)],
             self._out(),
             self._granted,
             one_location=self._given.one_location,
@@ -216,6 +252,8 @@ class Rolling:
         for name in {*waiting, *ended, *disabled, *self._left_out}:
             location = self._turns[name].host.location
             out[location] = out.get(location, 0) + 1
+        for held in self._held:
+            out[held.location] = out.get(held.location, 0) + held.out
         return out
 
     def _try_unreachable_again(self) -> bool:

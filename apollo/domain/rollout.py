@@ -67,6 +67,8 @@ class Opened(Wire):
     allowance: Allowance
     side_by_side: int = 1
     """How many batches of a wave may run at the same time."""
+    relays: bool = False
+    """Whether a batch begins while the last turns of the one before are under way."""
     failures_allowed: int = 0
     unreachable_allowed: int = 0
     on_failure: Literal["rollback", "halt"] = "rollback"
@@ -231,6 +233,63 @@ class BatchHosts(Wire):
         )
 
 
+class LocationCounts(Wire):
+    """How far a wave has come in one location."""
+
+    ended: int = 0
+    failed: int = 0
+    unreachable: int = 0
+    out: int = 0
+
+
+class Held(Wire):
+    """What a batch whose last turns are under way still takes of a location, for the next one."""
+
+    location: str
+    group: int = 0
+    turns: int = 0
+    """Its hosts in a turn, or whose end is not on record."""
+    out: int = 0
+    """Its hosts that have ended since it told this first, and are out."""
+
+
+class Progress(Wire):
+    """What a batch tells its deployment from time to time."""
+
+    wave: int
+    batch: int
+    phase: Phase
+    locations: dict[str, LocationCounts] = {}
+    slow: tuple[str, ...] = ()
+    """Locations that have ended no turn for too long."""
+    stalled: bool = False
+    """Whether none moves that has turns under way."""
+    failures: int = 0
+    """Those that count."""
+    held: tuple[Held, ...] | None = None
+    """What it still takes, when the next batch may have the rest; none: nothing is said of that."""
+
+    @property
+    def ended(self) -> int:
+        """Hosts that have ended, in all locations."""
+        return sum(counts.ended for counts in self.locations.values())
+
+
+class News(Wire):
+    """From how much on a batch tells its deployment how far it is; zeros: in each round."""
+
+    hosts: int = 0
+    """Hosts that have ended since it told last."""
+    failures: int = 0
+    """Failures that count since then."""
+
+    def worth(self, now: Progress, told: Progress | None) -> bool:
+        """Whether what has changed since it told last is enough."""
+        ended, failures = (told.ended, told.failures) if told else (0, 0)
+        ended, failures = abs(now.ended - ended), abs(now.failures - failures)
+        return ended > self.hosts or failures > self.failures
+
+
 class BatchInput(Wire):
     """What a batch works on: its hosts by number, and its grant."""
 
@@ -254,6 +313,12 @@ class BatchInput(Wire):
     """How many other batches run at the same time, each with the same share of the allowance."""
     looks: int = 0
     """How often somebody had asked for a look at what is known of the hosts."""
+    news: News | None = None
+    """None: from an older deployment, which is told in each round and at the end."""
+    held: tuple[Held, ...] = ()
+    """What the batch before still takes."""
+    hands_over: bool = False
+    """Whether the next batch begins while its last turns are under way."""
 
 
 class BatchControl(Wire):
@@ -266,6 +331,8 @@ class BatchControl(Wire):
     """Hosts that somebody has left out; those in their turn end it."""
     looks: int = 0
     """How often somebody has asked for a look at what is known of the hosts."""
+    held: tuple[Held, ...] = ()
+    """What the batch before still takes."""
 
 
 class LookInput(Wire):
@@ -280,30 +347,6 @@ class Looked(Wire):
 
     disabled: tuple[str, ...] = ()
     out: dict[str, int] = {}
-
-
-class LocationCounts(Wire):
-    """How far a wave has come in one location."""
-
-    ended: int = 0
-    failed: int = 0
-    unreachable: int = 0
-    out: int = 0
-
-
-class Progress(Wire):
-    """What a batch tells its deployment from time to time."""
-
-    wave: int
-    batch: int
-    phase: Phase
-    locations: dict[str, LocationCounts] = {}
-    slow: tuple[str, ...] = ()
-    """Locations that have ended no turn for too long."""
-    stalled: bool = False
-    """Whether none moves that has turns under way."""
-    failures: int = 0
-    """Those that count."""
 
 
 class BatchResult(Progress):

@@ -75,6 +75,8 @@ class Begin(Step):
     """Somebody has asked for another turn of some of its hosts."""
     beside: int = field(default=0, compare=False)
     """How many other batches run at the same time."""
+    hands_over: bool = field(default=False, compare=False)
+    """Whether the next one begins while its last turns are under way."""
 
 
 @dataclass(frozen=True)
@@ -92,6 +94,24 @@ class Abreast(Step):
         beside = self.width - 1
         numbers = range(self.first, self.last + 1)
         return tuple(Begin("forward", self.wave, n, beside=beside) for n in numbers)
+
+
+@dataclass(frozen=True)
+class Relay(Step):
+    """Give the hosts of batches `first` to `last` their turns, one batch after the other.
+
+    The next begins while the last turns of the one before are under way.
+    """
+
+    wave: int
+    first: int
+    last: int
+
+    @property
+    def batches(self) -> tuple[Begin, ...]:
+        """The batches, in order."""
+        numbers = range(self.first, self.last + 1)
+        return tuple(Begin("forward", self.wave, n, hands_over=n < self.last) for n in numbers)
 
 
 @dataclass(frozen=True)

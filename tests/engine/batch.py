@@ -8,7 +8,7 @@ from typing import Protocol
 from apollo.domain.known import NOWHERE, Place
 from apollo.domain.progress import Pulse
 from apollo.domain.rolling import Rolling
-from apollo.domain.rollout import BatchControl, BatchInput, BatchResult, HostTurn
+from apollo.domain.rollout import BatchControl, BatchInput, BatchResult, Held, HostTurn
 from apollo.domain.status import Outcome
 from apollo.domain.turn import TurnRecord
 from tests.engine.clockwork import Clockwork, Doing, Until
@@ -31,6 +31,9 @@ class Deployment(Protocol):
 
     def progressed(self) -> None:
         """A turn has ended, or locations do not move."""
+
+    def handed_over(self, place: Place, held: tuple[Held, ...]) -> None:
+        """So little of the batch is under way that the next one may begin."""
 
 
 @dataclass(eq=False)
@@ -68,11 +71,15 @@ class Running:
             return
         looks = self.told.looks if self.told else self.given.looks
         self.told = word
+        paused = self.rolling.paused
         self.rolling.control(word)
         if word.looks != looks:
             self.look()
-        self.pulse.rest(self.now)
-        self.slow = ()
+        if self.given.held:
+            self.pulse.under_way(self.rolling.busy, self.now)
+        if not self.given.held or paused != self.rolling.paused:
+            self.pulse.rest(self.now)
+            self.slow = ()
         self.note_left()
 
     def look(self) -> None:
@@ -92,6 +99,8 @@ class Running:
     def run(self) -> Doing[BatchResult]:
         """Give turns until nothing more may or can begin."""
         deployment, rolling = self.deployment, self.rolling
+        if self.given.held:
+            self.pulse.under_way(rolling.busy, self.now)
         deployment.clock.start(self._watch())
         while True:
             seen = rolling.moves
@@ -123,6 +132,12 @@ class Running:
         self.note_left()
         self.pulse.ended(turn.host.location, self.now, self.rolling.busy)
         self.deployment.progressed()
+        self._hand_over()
+
+    def _hand_over(self) -> None:
+        held = self.rolling.hand_over() if self.given.hands_over else None
+        if held is not None:
+            self.deployment.handed_over(self.place, held)
 
     def _fate(self, turn: HostTurn) -> tuple[float, Outcome]:
         world, back = self.deployment.world, self.given.load.phase == "rollback"

@@ -12,11 +12,12 @@ from apollo.domain.capacity import Allowance, next_turns
 from apollo.domain.controls import Controls
 from apollo.domain.known import Known
 from apollo.domain.progress import Pulse
+from apollo.domain.relay import Baton
 from apollo.domain.rolling import Rolling
 from apollo.domain.rollout import BatchResult, Opened
 from apollo.domain.status import DeploymentState, Outcome
 from apollo.domain.steps import Approve, Bake, Close, Step, TakeLease, TurnBack
-from tests.engine.world import ROUGH, STORM, Said
+from tests.engine.world import RELAY, ROUGH, STORM, Said
 
 SKIPS = tuple(Said(at, "skip", "@failed") for at in (4.5, 6.5, 9.5))
 Plant = Callable[[pytest.MonkeyPatch], None]
@@ -71,6 +72,17 @@ def _skipped(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(Rolling, "_is_out", lambda self, name: False)
 
 
+@fault(
+    1,
+    "hosts of the batch before that break in its last turns are forgotten",
+    **RELAY,
+    mood=(Outcome.UPDATED, Outcome.UPDATED, Outcome.BROKEN),
+    failures="100%",
+)
+def _broken_meanwhile(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(Baton, "stays_out", lambda self, turn: None)
+
+
 @fault(2, "each location has as many lanes as it allows")
 def _lanes(patch: pytest.MonkeyPatch) -> None:
     def lanes(allowed: Allowance, active: list[str]) -> dict[str, int]:
@@ -85,6 +97,11 @@ def _slowest(patch: pytest.MonkeyPatch) -> None:
         return [] if flying else next_turns(pending, flying, *more, **options)
 
     patch.setattr(rolling, "next_turns", choose)
+
+
+@fault(2, "the last turns of the batch before take no lanes", **RELAY)
+def _handed_over(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(rolling, "turns_of", lambda held: [])
 
 
 @fault(3, "roles do not wait for each other")

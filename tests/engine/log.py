@@ -30,8 +30,13 @@ class Onlooker(Protocol):
     def left(self, host: str) -> None:
         """A host was skipped: it has no turn."""
 
-    def batch(self, phase: str, wave: int, batch: int, hosts: list[str], beside: int) -> None:
-        """A batch begins with these hosts, as one of several or alone."""
+    def batch(
+        self, phase: str, wave: int, batch: int, hosts: list[str], *, beside: int, after: bool
+    ) -> None:
+        """A batch begins with these hosts, as one of several or alone.
+
+        `after`: while the last turns of the one before it are under way.
+        """
 
     def said(self, what: str, more: str) -> None:
         """Somebody said this, and it was accepted; or windows, alarms and the lease did."""

@@ -39,6 +39,7 @@ def opened(world: World, plan: Plan) -> Opened:
         side_by_side=1
         if world.case.one_location
         else capacity.side_by_side(plan.allowance, world.batch),
+        relays=world.relays and not world.case.one_location,
         failures_allowed=parse_share(world.failures).down(len(plan.hosts)),
         unreachable_allowed=parse_share(world.unreachable).down(len(plan.hosts)),
         on_failure=world.on_failure if world.kind == "deploy" else "halt",

@@ -18,7 +18,7 @@ from apollo.domain.deployment import PaceControl
 from apollo.domain.known import Known, Said
 from apollo.domain.progress import Pulse
 from apollo.domain.rolling import Rolling
-from apollo.domain.rollout import BatchControl, BatchLoad, LeaseAnswer, RollbackPlan
+from apollo.domain.rollout import BatchControl, BatchLoad, Held, LeaseAnswer, RollbackPlan
 from apollo.domain.status import DeploymentState, Outcome
 from apollo.domain.steering import Steered, SteeringInput, steered
 from tests.engine.batch import Running
@@ -66,6 +66,7 @@ class Play:
         self._windows = False
         self._abreast_stopping: bool | None = None
         """None: no batches run side by side."""
+        self._handed_over: set[tuple[int, int]] = set()
         self._shown = ("", "")
         self._doings: dict[type[steps.Step], Callable[[Any], Doing[None]]] = {
             steps.Approve: self._approve,
@@ -75,6 +76,7 @@ class Play:
             steps.RunOnce: self._run_once,
             steps.Enter: self._enter,
             steps.Abreast: self._run_abreast,
+            steps.Relay: self._run_relay,
             steps.Begin: self._begin,
             steps.Bake: self._bake,
             steps.Settle: self._settle,
@@ -269,7 +271,11 @@ class Play:
         pulse = Pulse(self.opened.progress_deadline)
         batch = Running(self, given, Rolling(given, turns, out), pulse)
         self.running.append(batch)
-        self.onlooker.batch(step.phase, step.wave, step.batch, names, step.beside)
+        self.onlooker.batch(
+            *(step.phase, step.wave, step.batch, names),
+            beside=step.beside,
+            after=bool(given.held),
+        )
         batch.tell(self._word(batch))
         result = yield from batch.run()
         self.running.remove(batch)
@@ -298,6 +304,46 @@ class Play:
         if ends:
             raise Ended_(ends[0])
         self.known = self.known.did(step)
+
+    def _run_relay(self, step: steps.Relay) -> Doing[None]:
+        """Batches one after the other; the next begins when one has handed over."""
+        under_way, ends = list[list[bool]](), list[End]()
+        self._abreast_stopping = False
+
+        def one(batch: steps.Begin, done: list[bool]) -> Doing[None]:
+            try:
+                yield from self._run_beside(batch)
+            except Ended_ as ended:
+                self._abreast_stopping = True
+                ends.append(ended.step)
+            self._looks += any(each.place > (batch.wave, batch.batch) for each in self.running)
+            self.known = self.known.let_go((batch.wave, batch.batch))
+            done.append(True)
+            self.tell()
+
+        for batch in step.batches:
+            if self._abreast_stopping:
+                break
+            before, last, place = under_way[:], list[bool](), (batch.wave, batch.batch)
+            under_way.append(last)
+            self.clock.start(one(batch, last))
+            yield Until(
+                lambda before=before, last=last, place=place: (  # type: ignore[misc]
+                    all(before) and bool(last or place in self._handed_over)
+                )
+            )
+        yield Until(lambda: all(under_way))
+        self._abreast_stopping = None
+        self.known = replace(self.known, held={})
+        if ends:
+            raise Ended_(ends[0])
+        self.known = self.known.did(step)
+
+    def handed_over(self, place: tuple[int, int], held: tuple[Held, ...]) -> None:
+        """So little of a batch is under way that the next one may begin."""
+        self.known = self.known.handed_over(place, held)
+        self._handed_over.add(place)
+        self.tell()
 
     def _run_beside(self, batch: steps.Begin) -> Doing[None]:
         while True:

@@ -16,7 +16,7 @@ from hypothesis import HealthCheck, Phase, given, settings
 from tests.engine.faults import FAULTS
 from tests.engine.play import Play
 from tests.engine.umpire import Umpire
-from tests.engine.world import World, worlds
+from tests.engine.world import RELAY, World, worlds
 
 EXAMPLES = int(os.environ.get("APOLLO_EXAMPLES", "0"))
 SLOW = [HealthCheck.too_slow, HealthCheck.data_too_large]
@@ -44,6 +44,12 @@ def judged(world: World) -> dict[int, list[str]]:
 @given(worlds())
 def test_every_rule_is_kept(world: World) -> None:
     assert judged(world) == {}
+
+
+@settings(MANY, max_examples=EXAMPLES or 200)
+@given(worlds())
+def test_batches_that_begin_while_others_end_keep_them_too(world: World) -> None:
+    assert judged(replace(world, **RELAY)) == {}
 
 
 class Found(Exception):

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from tests.engine.log import Turn
 from tests.engine.sums import DEADLINE, GOOD, back_order, bad, role_order, room_left
-from tests.support.rules import Machine, Referee
+from tests.support.rules import Machine, Referee, allowed_in
 
 if TYPE_CHECKING:
     from tests.engine.world import World
@@ -79,6 +79,9 @@ class Umpire:
         self._moved: dict[str, float] = {}
         self._last = 0.0
         self._referees: dict[tuple[str, int, int], Referee] = {}
+        self._relayed: dict[tuple[str, int, int], set[str]] = {}
+        """Batches that began while the one before ended its last turns, and their hosts."""
+        self._sharing: set[tuple[str, int, int]] = set()
         self._machines = {each.name: each for each in world.case.machines}
 
     def say(self, rule: int, what: str) -> None:
@@ -101,7 +104,9 @@ class Umpire:
             if found != room_left(share, len(places)):
                 self.say(rule, f"{share} of {len(places)} hosts are not {found}")
 
-    def batch(self, phase: str, wave: int, batch: int, hosts: list[str], beside: int) -> None:
+    def batch(
+        self, phase: str, wave: int, batch: int, hosts: list[str], *, beside: int, after: bool
+    ) -> None:
         """A batch begins with these hosts."""
         machines = [self.hosts[name].machine for name in hosts]
         back = phase == "rollback"
@@ -118,8 +123,13 @@ class Umpire:
         else:
             referee.ranks = role_order(machines, referee.order)
         if beside:
-            self._referees.pop((phase, wave, batch), None)
-        else:
+            self._sharing.add((phase, wave, batch))
+        if after:
+            self._relayed[phase, wave, batch] = set(hosts)
+            self._moved |= dict.fromkeys(self._busy(), self.now())
+        for number in (batch - after, batch):
+            self._referees.pop((phase, wave, number), None)
+        if not beside and not after:
             self._referees[phase, wave, batch] = referee
 
     def began(self, phase: str, wave: int, batch: int, turns: list[Turn]) -> None:
@@ -131,7 +141,9 @@ class Umpire:
         if referee:
             self._ask(referee, [turn.host for turn in turns], back)
         for turn in turns:
-            self._has_room(turn.host, back, beside=referee is None)
+            self._has_room(turn.host, back, beside=(phase, wave, batch) in self._sharing)
+            if hosts := self._relayed.get((phase, wave, batch)):
+                self._has_lane(turn.host, hosts)
             self._begins(turn)
 
     def ended(self, turn: Turn, outcome: str) -> None:
@@ -372,6 +384,17 @@ class Umpire:
         for place in (machine.location, None):
             if referee.full(place):
                 self.say(7 if back else 1, f"{name} is drained without room in {place or 'all'}")
+
+    def _has_lane(self, name: str, hosts: set[str]) -> None:
+        """Rule 2, where two batches have turns under way: the lanes are those of one."""
+        fleet, share, machines = self.world.case.machines, self._share(False), self._machines
+        waits = [n for n in hosts if not self.hosts[n].outcome and n not in self.disabled]
+        active = {machines[each].location for each in (*self.flying, *waits, name)}
+        most = [allowed_in(share, fleet, place) for place in active]
+        lanes = max(1, min(*most, allowed_in(share, fleet) // len(active)))
+        here = [n for n in self.flying if machines[n].location == machines[name].location]
+        if len(here) >= lanes:
+            self.say(2, f"{name} begins beside {sorted(here)}, and there are {lanes} lanes")
 
     def _ask(self, referee: Referee, names: list[str], back: bool) -> None:
         """Rules 1 to 3 by the referee, while the batch has the deployment for itself."""

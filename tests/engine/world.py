@@ -2,12 +2,13 @@
 
 from dataclasses import dataclass
 from random import Random
-from typing import Literal
+from typing import Any, Literal
 
 from hypothesis import strategies as st
 
 from apollo.domain.status import Outcome
 from tests.support.rollouts import Case, cases
+from tests.support.rules import Machine
 
 Kind = Literal["deploy", "restart", "rollback"]
 Lease = Literal["granted", "refused", "superseded"]
@@ -37,6 +38,8 @@ class World:
 
     case: Case
     batch: int = 500
+    relays: bool = True
+    """Whether a batch begins while the last turns of the one before are under way."""
     kind: Kind = "deploy"
     failures: str = "0"
     unreachable: str = "10%"
@@ -62,6 +65,15 @@ class World:
     def random(self) -> Random:
         """What is left to chance."""
         return Random(self.seed)
+
+
+_PLACES = ["a"] * 24 + ["b"] * 10
+RELAY: dict[str, Any] = {
+    "case": Case(tuple(Machine(f"h{n}", place) for n, place in enumerate(_PLACES)), share="33%"),
+    "batch": 12,
+    "relays": True,
+}
+"""What worlds are like in which batches begin while the last turns of others are under way."""
 
 
 def _shares(most: int) -> st.SearchStrategy[str]:
@@ -111,6 +123,7 @@ def worlds(draw: st.DrawFn) -> World:
     return World(
         case=case,
         batch=draw(st.sampled_from([500, 12, 5])),
+        relays=draw(st.integers(0, 3)) > 0,
         kind=draw(st.sampled_from(["deploy", "deploy", "deploy", "restart", "rollback"])),
         failures=draw(_shares(3)),
         unreachable=draw(_shares(3)),

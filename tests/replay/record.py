@@ -11,16 +11,20 @@ import sys
 import tempfile
 from collections.abc import Mapping
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 from temporalio.client import WorkflowFailureError
 
-from apollo import names
+from apollo import names, planning
+from apollo.activities import deployments
 from apollo.artifacts.store import FolderStore
 from apollo.domain.environment import Webhook
 from apollo.domain.lending import PieceRequest
 from apollo.domain.pipeline import Stage as PipelineStage
+from apollo.domain.plan import make_plan
 from apollo.domain.status import Outcome
 from apollo.errors import ConnectFailed
 from apollo.settings import leave
@@ -50,6 +54,7 @@ async def record(stage: Stage) -> None:
     await alarmed(stage)
     await steered(stage)
     await missed(stage)
+    await relayed(stage)
     await disabled(stage)
     await healed(stage)
     await lent(stage)
@@ -213,6 +218,30 @@ async def missed(stage: Stage) -> None:
     await running.said.approve()
     assert (await running.result()).outcomes == {"updated": 2, "skipped": 2}
     await keep(running, "missed", [(1, "forward"), (2, "forward")])
+
+
+async def relayed(stage: Stage) -> None:
+    """A batch begins while the last turns of the one before end; both are paused."""
+    play = await stage.play(hosts=8, max_unavailable="50%", application="relayed", max_failures=2)
+    small = partial(make_plan, batch_size=4)
+    with patch.object(planning, "make_plan", small), patch.object(deployments, "BATCH", 4):
+        await play.deploy("1.0")
+        play.script.turns.clear()
+        play.script.fail("h3", end=Outcome.BROKEN)
+        play.script.hold("h1", "h3")
+        running = await play.start("2.0")
+        await play.began("h6")
+    await running.said.pause()
+    await running.until("paused")
+    play.script.let_go("h3")
+    await running.said.resume()
+    play.script.let_go()
+    assert (await running.result()).outcomes == {"updated": 7, "broken": 1}
+    others = {
+        f"relayed.forward-1-{number}.batch": running.batch(1, number, "forward")
+        for number in (1, 2)
+    }
+    await keep(running, "relayed", [], others)
 
 
 async def paused_and_rolled_back(stage: Stage) -> None:
