@@ -39,7 +39,8 @@ class Baton:
         """What these turns take, and the hosts that are out; none: that is not worth telling."""
         if not self.may_pass(len(turns)):
             return None
-        self._told += 1
+        while self.may_pass(len(turns)):
+            self._told += 1
         return _held(turns, self._out)
 
 
