@@ -30,7 +30,6 @@ with workflow.unsafe.imports_passed_through():
     from apollo.workflows.controlled import UnderWay
     from apollo.workflows.host_words import HostWords
     from apollo.workflows.options import quick
-    from apollo.workflows.relay import Relay
     from apollo.workflows.staging import StageAhead
 
 NAME_WHO_IS_OUT = "name who is out"
@@ -50,7 +49,7 @@ class Batches(HostWords):
 
     def __init__(self) -> None:
         super().__init__()
-        self._abreast: Abreast[steps.Begin] | Relay | None = None
+        self._abreast: Abreast | None = None
         """Several batches under way, or about to be."""
 
     async def _stage(self, step: steps.Stage) -> None:
@@ -99,30 +98,22 @@ class Batches(HostWords):
 
     async def _run_abreast(self, step: steps.Abreast) -> None:
         """Run batches side by side; those that are left have their turn alone."""
-        self._abreast = abreast = Abreast(step.batches, step.width, self._run_beside)
+        self._abreast = abreast = Abreast(step.batches, step.width, self._run_in_lane)
         try:
             await abreast.run()
         finally:
             self._abreast = None
+            self.known = replace(self.known, after={}, held={})
         self.known = self.known.did(step)
 
-    async def _run_relay(self, step: steps.Relay) -> None:
-        """Run batches one after the other; those that are left have their turn alone."""
-        self._abreast = relay = Relay(step.batches, self._run_relayed)
-        try:
-            await relay.run()
-        finally:
-            self._abreast = None
-            self.known = replace(self.known, held={})
-        self.known = self.known.did(step)
-
-    async def _run_relayed(self, batch: steps.Begin) -> None:
-        """Run one; the batch beside it is told to look when it has returned."""
+    async def _run_in_lane(self, batch: steps.Begin, before: Place) -> None:
+        """Run one of several; who has its lanes after it is told to look when it has returned."""
+        if before != NOWHERE:
+            self.known = self.known.follows(batch.place, before)
         await self._run_beside(batch)
-        place = batch.wave, batch.batch
-        if any(each.wave == batch.wave and each.number > batch.batch for each in self.batches):
+        if any(self.known.after.get(each.place) == batch.place for each in self.batches):
             self.looks += 1
-        self.known = self.known.let_go(place)
+        self.known = self.known.let_go(batch.place)
 
     async def _run_beside(self, batch: steps.Begin) -> None:
         """Run one of several until it is done, or has to be run again, alone."""
@@ -158,7 +149,7 @@ class Batches(HostWords):
 
     def progressed(self, progress: Progress) -> None:
         """Each batch keeps to the budget by itself; what several have used adds up here."""
-        if isinstance(self._abreast, Relay) and progress.held is not None:
+        if self._abreast and progress.held is not None:
             place = progress.wave, progress.batch
             self.known = self.known.handed_over(place, progress.held)
             self._abreast.hand_over(place)

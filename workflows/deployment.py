@@ -63,7 +63,6 @@ class Deployment(Batches):
             steps.Enter: self._enter,
             steps.Stage: self._stage,
             steps.Abreast: self._run_abreast,
-            steps.Relay: self._run_relay,
             steps.Begin: self._run_batch,
             steps.Bake: self._bake,
             steps.Settle: self._settle,

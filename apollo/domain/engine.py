@@ -34,7 +34,6 @@ from apollo.domain.steps import (
     Listen,
     Pause,
     PlanRollback,
-    Relay,
     RunOnce,
     Settle,
     Stage,
@@ -124,7 +123,7 @@ def word(plan: Opened, known: Known, place: Place = NOWHERE) -> BatchControl:
         allowance=allowance(parse_share(known.pace), plan.locations) if known.pace else None,
         skip=known.left_out.get(place, ()),
         looks=known.said.looks,
-        held=known.held.get(place, ()),
+        held=known.held_before(place),
     )
 
 
@@ -209,10 +208,8 @@ def _wave(plan: Opened, known: Known, wave: Wave) -> Iterator[Step]:
         yield from (Stage(number, batch) for batch in range(1, wave.batches + 1))
     for batches in wave.stretches:
         width = min(plan.side_by_side, len(batches))
-        if width > 1:
-            yield Abreast(number, batches.start, batches.stop - 1, width)
-        elif plan.relays and len(batches) > 1:
-            yield Relay(number, batches.start, batches.stop - 1)
+        if width > 1 or (plan.relays and len(batches) > 1):
+            yield Abreast(number, batches.start, batches.stop - 1, width, hands_over=plan.relays)
         yield from (Begin("forward", number, batch) for batch in batches)
     if Bake(number, wave.bake) not in known.done:
         yield from _again(known)

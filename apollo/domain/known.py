@@ -67,8 +67,10 @@ class Known:
     """Another `max_unavailable`; empty: as planned."""
     left_out: Mapping[Place, tuple[str, ...]] = field(default_factory=dict)
     """Hosts of batches under way that somebody has left out."""
+    after: Mapping[Place, Place] = field(default_factory=dict)
+    """Batches that have begun while the last turns of another were under way → which."""
     held: Mapping[Place, tuple[Held, ...]] = field(default_factory=dict)
-    """What batches take whose last turns are under way, by the batch that begins beside them."""
+    """Batches whose last turns are under way → what they take."""
     turned: bool = False
     """Whether it goes back."""
     back: RollbackPlan | None = None
@@ -106,16 +108,23 @@ class Known:
         """The batch has begun: it takes whoever is due in it."""
         return replace(self, due=self.due - {place})
 
+    def follows(self, place: Place, before: Place) -> "Known":
+        """The batch has the lanes that the other leaves."""
+        return replace(self, after={**self.after, place: before})
+
     def handed_over(self, place: Place, held: tuple[Held, ...]) -> "Known":
-        """The batch takes only that any more, and the next one may have the rest."""
-        wave, batch = place
-        return replace(self, held={**self.held, (wave, batch + 1): held})
+        """The batch takes only that any more, and another one may have the rest."""
+        return replace(self, held={**self.held, place: held})
 
     def let_go(self, place: Place) -> "Known":
         """The batch has returned, and takes nothing any more."""
-        wave, batch = place
-        held = {other: all_ for other, all_ in self.held.items() if other != (wave, batch + 1)}
-        return replace(self, held=held)
+        return replace(
+            self, held={other: held for other, held in self.held.items() if other != place}
+        )
+
+    def held_before(self, place: Place) -> tuple[Held, ...]:
+        """What is taken by the batch that had its lanes before."""
+        return self.held.get(self.after.get(place, NOWHERE), ())
 
     def paused(self) -> "Known":
         """It has paused; who resumes it accepts what it paused for."""

@@ -68,7 +68,7 @@ class Opened(Wire):
     side_by_side: int = 1
     """How many batches of a wave may run at the same time."""
     relays: bool = False
-    """Whether a batch begins while the last turns of the one before are under way."""
+    """Whether a batch begins while the last turns of another are under way."""
     failures_allowed: int = 0
     unreachable_allowed: int = 0
     on_failure: Literal["rollback", "halt"] = "rollback"

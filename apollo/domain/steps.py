@@ -76,42 +76,39 @@ class Begin(Step):
     beside: int = field(default=0, compare=False)
     """How many other batches run at the same time."""
     hands_over: bool = field(default=False, compare=False)
-    """Whether the next one begins while its last turns are under way."""
+    """Whether another one begins while its last turns are under way."""
+
+    @property
+    def place(self) -> tuple[int, int]:
+        """Wave and batch."""
+        return self.wave, self.batch
 
 
 @dataclass(frozen=True)
 class Abreast(Step):
-    """Give the hosts of batches `first` to `last` their turns, several batches side by side."""
+    """Give the hosts of batches `first` to `last` their turns, so many batches side by side.
 
-    wave: int
-    first: int
-    last: int
-    width: int
-
-    @property
-    def batches(self) -> tuple[Begin, ...]:
-        """The batches, in order."""
-        beside = self.width - 1
-        numbers = range(self.first, self.last + 1)
-        return tuple(Begin("forward", self.wave, n, beside=beside) for n in numbers)
-
-
-@dataclass(frozen=True)
-class Relay(Step):
-    """Give the hosts of batches `first` to `last` their turns, one batch after the other.
-
-    The next begins while the last turns of the one before are under way.
+    Where they hand over, the next one begins while the last turns of one of these are under way.
     """
 
     wave: int
     first: int
     last: int
+    width: int
+    hands_over: bool = field(default=False, compare=False)
 
     @property
     def batches(self) -> tuple[Begin, ...]:
-        """The batches, in order."""
-        numbers = range(self.first, self.last + 1)
-        return tuple(Begin("forward", self.wave, n, hands_over=n < self.last) for n in numbers)
+        """The batches, in order; nobody waits for the lanes of the last ones."""
+        beside, waited_for = self.width - 1, self.last - self.width
+        return tuple(
+            Begin(
+                *("forward", self.wave, number),
+                beside=beside,
+                hands_over=self.hands_over and number <= waited_for,
+            )
+            for number in range(self.first, self.last + 1)
+        )
 
 
 @dataclass(frozen=True)

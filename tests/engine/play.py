@@ -15,7 +15,7 @@ from apollo.domain.base import parse_share
 from apollo.domain.budget import Ended
 from apollo.domain.controls import Controls, pace_refusal
 from apollo.domain.deployment import PaceControl
-from apollo.domain.known import Known, Said
+from apollo.domain.known import NOWHERE, Known, Said
 from apollo.domain.progress import Pulse
 from apollo.domain.rolling import Rolling
 from apollo.domain.rollout import BatchControl, BatchLoad, Held, LeaseAnswer, RollbackPlan
@@ -76,7 +76,6 @@ class Play:
             steps.RunOnce: self._run_once,
             steps.Enter: self._enter,
             steps.Abreast: self._run_abreast,
-            steps.Relay: self._run_relay,
             steps.Begin: self._begin,
             steps.Bake: self._bake,
             steps.Settle: self._settle,
@@ -287,54 +286,41 @@ class Play:
         queue, lanes, ends = list(step.batches), [True] * step.width, list[End]()
         self._abreast_stopping = False
 
-        def lane(number: int) -> Doing[None]:
+        def one(batch: steps.Begin, before: tuple[int, int], done: list[bool]) -> Doing[None]:
+            if before != NOWHERE:
+                self.known = self.known.follows(batch.place, before)
             try:
-                while queue and not self._abreast_stopping:
-                    yield from self._run_beside(queue.pop(0))
+                yield from self._run_beside(batch)
             except Ended_ as ended:
                 self._abreast_stopping = True
                 ends.append(ended.step)
-                self.tell()
+            after = self.known.after
+            self._looks += any(after.get(each.place) == batch.place for each in self.running)
+            self.known = self.known.let_go(batch.place)
+            done.append(True)
+            self.tell()
+
+        def lane(number: int) -> Doing[None]:
+            under_way, place = list[list[bool]](), NOWHERE
+            while queue and not self._abreast_stopping:
+                batch = queue.pop(0)
+                before, last = under_way[:], list[bool]()
+                under_way.append(last)
+                self.clock.start(one(batch, place, last))
+                place = batch.place
+                yield Until(
+                    lambda before=before, last=last, place=place: (  # type: ignore[misc]
+                        all(before) and bool(last or place in self._handed_over)
+                    )
+                )
+            yield Until(lambda: all(under_way))
             lanes[number] = False
 
         for number in range(step.width):
             self.clock.start(lane(number))
         yield Until(lambda: not any(lanes))
         self._abreast_stopping = None
-        if ends:
-            raise Ended_(ends[0])
-        self.known = self.known.did(step)
-
-    def _run_relay(self, step: steps.Relay) -> Doing[None]:
-        """Batches one after the other; the next begins when one has handed over."""
-        under_way, ends = list[list[bool]](), list[End]()
-        self._abreast_stopping = False
-
-        def one(batch: steps.Begin, done: list[bool]) -> Doing[None]:
-            try:
-                yield from self._run_beside(batch)
-            except Ended_ as ended:
-                self._abreast_stopping = True
-                ends.append(ended.step)
-            self._looks += any(each.place > (batch.wave, batch.batch) for each in self.running)
-            self.known = self.known.let_go((batch.wave, batch.batch))
-            done.append(True)
-            self.tell()
-
-        for batch in step.batches:
-            if self._abreast_stopping:
-                break
-            before, last, place = under_way[:], list[bool](), (batch.wave, batch.batch)
-            under_way.append(last)
-            self.clock.start(one(batch, last))
-            yield Until(
-                lambda before=before, last=last, place=place: (  # type: ignore[misc]
-                    all(before) and bool(last or place in self._handed_over)
-                )
-            )
-        yield Until(lambda: all(under_way))
-        self._abreast_stopping = None
-        self.known = replace(self.known, held={})
+        self.known = replace(self.known, after={}, held={})
         if ends:
             raise Ended_(ends[0])
         self.known = self.known.did(step)

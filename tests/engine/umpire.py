@@ -142,7 +142,8 @@ class Umpire:
             self._ask(referee, [turn.host for turn in turns], back)
         for turn in turns:
             self._has_room(turn.host, back, beside=(phase, wave, batch) in self._sharing)
-            if hosts := self._relayed.get((phase, wave, batch)):
+            hosts = self._relayed.get((phase, wave, batch))
+            if hosts and (phase, wave, batch) not in self._sharing:
                 self._has_lane(turn.host, hosts)
             self._begins(turn)
 
@@ -195,6 +196,8 @@ class Umpire:
             return
         late = self.now() - DEADLINE - MOMENT
         moves = [self._moved.get(place, self.now()) for place in self._busy()]
+        if moves and self._relayed:  # who has another's lanes learns late that a turn has ended
+            moves += self._ended.values()
         ending = heard.turned or heard.stop or self.failures(due=False) > self.allowed[0]
         if moves and max(moves) < late and not ending:
             self.say(14, f"no location moves, and it is {self.state}")

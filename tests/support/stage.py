@@ -575,12 +575,17 @@ async def until(
         await asyncio.sleep(0.03)
 
 
+async def heard(running: Running, workflow_id: str | None = None) -> list[tuple[str, Any]]:
+    """The signals that a deployment, or a batch of it, has heard, with what each brought."""
+    events = await running.events(workflow_id)
+    signals = [e.workflow_execution_signaled_event_attributes for e in events]
+    return [(s.signal_name, json.loads(s.input.payloads[0].data)) for s in signals if s.signal_name]
+
+
 async def batch_has_heard(running: Running, word: str) -> bool:
     """Whether the first batch was told to hold ("paused") or to end ("stop")."""
-    events = await running.events(running.batch(1, 1, "forward"))
-    signals = [e.workflow_execution_signaled_event_attributes for e in events]
-    told = [json.loads(each.input.payloads[0].data) for each in signals if each.input.payloads]
-    return any(each.get(word) for each in told)
+    told = await heard(running, running.batch(1, 1, "forward"))
+    return any(each.get(word) for _, each in told)
 
 
 @asynccontextmanager

@@ -9,7 +9,7 @@ from apollo import planning
 from apollo.activities import deployments
 from apollo.domain.plan import make_plan
 from apollo.domain.status import DeploymentState
-from tests.support.stage import Play, Stage, failures
+from tests.support.stage import Play, Running, Stage, failures, heard, until
 
 BATCH = 4
 HOSTS = [f"h{n}" for n in range(1, 25)]
@@ -64,7 +64,7 @@ async def test_budgets_add_up(stage: Stage) -> None:
     running = await shop.start("2.0")
     await shop.under_way(12)
     shop.script.let_go("h1", "h5")
-    await shop.under_way(10)
+    await until(lambda: _both_told(running), "both failures are told")
     shop.script.let_go()
     result = await running.result()
 
@@ -72,6 +72,11 @@ async def test_budgets_add_up(stage: Stage) -> None:
     assert result.outcomes["reverted"] == 2
     assert len(shop.script.begun()) == 12
     assert "2 hosts failed, 1 were allowed" in result.detail
+
+
+async def _both_told(running: Running) -> bool:
+    failed = {told["batch"] for _, told in await heard(running) if told["failures"]}
+    return len(failed) == 2
 
 
 async def test_a_pause_holds_all_of_them(stage: Stage) -> None:

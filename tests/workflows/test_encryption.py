@@ -191,7 +191,12 @@ async def test_what_can_be_read_are_ids_names_and_search_attributes(kept: list[D
     assert found.keys() - set(READABLE) == set()
     assert found["message"] == {"Encoded failure"}
     patches = {json.loads(base64.b64decode(text))["id"] for text in found["data"]}
-    assert patches == {"record by size", "record in rounds", "words count to the end"}
+    assert patches == {
+        "a batch is told at its start",
+        "record by size",
+        "record in rounds",
+        "words count to the end",
+    }
     assert {text.split(":")[0] for text in found["activityId"]} == {"turn"}
 
 

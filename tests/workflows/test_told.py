@@ -1,6 +1,5 @@
 """What deployments and batches tell each other: each word costs both of them a task."""
 
-import json
 from typing import Any
 
 import pytest
@@ -13,13 +12,7 @@ from apollo.settings import Settings
 from apollo.workers import worker
 from apollo.workflows.batch import Batch
 from tests.support import stage as support
-from tests.support.stage import Play, Running, Stage, batch_has_heard, until
-
-
-async def words(running: Running, workflow_id: str) -> list[tuple[str, Any]]:
-    events = await running.events(workflow_id)
-    signals = [e.workflow_execution_signaled_event_attributes for e in events]
-    return [(s.signal_name, json.loads(s.input.payloads[0].data)) for s in signals if s.signal_name]
+from tests.support.stage import Play, Running, Stage, batch_has_heard, heard, until
 
 
 async def held(stage: Stage, *hosts: str) -> tuple[Play, Running]:
@@ -35,7 +28,7 @@ async def test_a_batch_knows_from_its_start_what_it_must_know(stage: Stage) -> N
     play, running = await held(stage)
     play.script.let_go()
     await running.result()
-    assert await words(running, running.batch(1, 1, "forward")) == []
+    assert await heard(running, running.batch(1, 1, "forward")) == []
 
 
 async def test_what_is_said_later_it_is_told(stage: Stage) -> None:
@@ -46,7 +39,7 @@ async def test_what_is_said_later_it_is_told(stage: Stage) -> None:
     await running.said.resume()
     play.script.let_go()
     await running.result()
-    told = await words(running, running.batch(1, 1, "forward"))
+    told = await heard(running, running.batch(1, 1, "forward"))
     assert [word["paused"] for _, word in told] == [True, False]
     assert all(BatchControl.model_validate(word) for _, word in told)
 
@@ -54,17 +47,17 @@ async def test_what_is_said_later_it_is_told(stage: Stage) -> None:
 async def test_how_a_batch_ended_is_told_by_its_result_alone(stage: Stage) -> None:
     play, running = await held(stage, "h2")
     await until(lambda: _heard(running, 2), "it is told of the two that were not held")
-    before = await words(running, running.id)
+    before = await heard(running)
     play.script.let_go()
     await running.result()
-    assert await words(running, running.id) == before
+    assert await heard(running) == before
     assert {name for name, _ in before} == {names.PROGRESS}
     details = await stage.temporal("workflow", "metadata", "-w", running.id)
     assert details.count("2 ended") == 2, details
 
 
 async def _heard(running: Running, ended: int) -> bool:
-    told = [Progress.model_validate(word) for _, word in await words(running, running.id)]
+    told = [Progress.model_validate(word) for _, word in await heard(running)]
     return bool(told) and told[-1].ended == ended
 
 
