@@ -21,7 +21,7 @@ from apollo.domain.deployment import DeploymentRequest
 from apollo.domain.environment import Environment
 from apollo.domain.plan import BATCH, HostState
 from apollo.domain.progress import default_deadline
-from apollo.domain.relay import RELAYS
+from apollo.domain.relay import relays
 from apollo.domain.rollback import EndedHost, rollback_plan
 from apollo.domain.rollout import (
     BatchHosts,
@@ -388,6 +388,7 @@ def _opened(
     limits = [longest_turn(m, balancer) for m in prepared.distinct.values()]
     limits += [longest_turn(setup, balancer) for setup in prepared.setups]
     turn_limit = max(limits, default=timedelta(hours=1))
+    width = 1 if one_location else side_by_side(plan.allowance, BATCH)
     return Opened(
         deployment=stored.uuid,
         number=stored.number,
@@ -408,8 +409,8 @@ def _opened(
             for wave in plan.waves
         ),
         allowance=plan.allowance,
-        side_by_side=1 if one_location else side_by_side(plan.allowance, BATCH),
-        relays=not one_location and sum(wave.batches for wave in plan.waves) <= RELAYS,
+        side_by_side=width,
+        relays=not one_location and relays(sum(wave.batches for wave in plan.waves), width),
         failures_allowed=plan.failures_allowed,
         unreachable_allowed=plan.unreachable_allowed,
         on_failure=strategy.on_failure,

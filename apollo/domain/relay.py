@@ -10,7 +10,15 @@ PARTS = (2, 4)
 turns that it had under way at once: each word costs both workflows a task."""
 
 RELAYS = 100
-"""Batches of a deployment from which on each waits for the one before: a history must end."""
+"""Batches of a deployment, for each that runs at once, that may begin while others end.
+
+What they tell makes a deployment's history longer; what several tell at once takes less.
+"""
+
+
+def relays(batches: int, width: int) -> bool:
+    """Whether batches, so many of them side by side, begin while the last turns of others end."""
+    return batches <= RELAYS * min(width, 4)
 
 
 class Baton:

@@ -1,7 +1,7 @@
 """When a batch tells what it still takes, and what that is."""
 
 from apollo.domain.capacity import Turn
-from apollo.domain.relay import Baton, turns_of
+from apollo.domain.relay import Baton, relays, turns_of
 from apollo.domain.rollout import Held
 
 
@@ -34,6 +34,13 @@ def test_what_comes_down_at_once_is_told_once() -> None:
 def test_of_few_lanes_none_is_handed_over() -> None:
     assert not baton(1).may_pass(1)
     assert baton(2).may_pass(1)
+
+
+def test_so_many_batches_for_each_that_runs_at_once() -> None:
+    assert relays(100, width=1)
+    assert not relays(101, width=1)
+    assert relays(201, width=50)
+    assert not relays(401, width=50)
 
 
 def test_hosts_that_are_out_are_told_from_the_first_word_on() -> None:

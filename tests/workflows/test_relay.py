@@ -8,6 +8,7 @@ import pytest
 
 from apollo import planning
 from apollo.activities import deployments
+from apollo.domain import relay
 from apollo.domain.plan import make_plan
 from apollo.domain.status import DeploymentState, Outcome
 from tests.support.stage import Play, Running, Stage, failures
@@ -57,7 +58,7 @@ async def test_with_very_many_batches_each_waits_for_the_one_before(
     stage: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """And the control of the test before."""
-    monkeypatch.setattr(deployments, "RELAYS", 3)
+    monkeypatch.setattr(relay, "RELAYS", 3)
     shop, running = await one_is_slow(stage)
     await shop.under_way(1)
     await asyncio.sleep(1)
