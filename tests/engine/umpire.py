@@ -122,15 +122,18 @@ class Umpire:
             referee.ranks = self._ranks_back
         else:
             referee.ranks = role_order(machines, referee.order)
-        if beside:
-            self._sharing.add((phase, wave, batch))
-        if after:
-            self._relayed[phase, wave, batch] = set(hosts)
-            self._moved |= dict.fromkeys(self._busy(), self.now())
+        place = phase, wave, batch
+        self._sharing.discard(place)
+        self._relayed.pop(place, None)
         for number in (batch - after, batch):
             self._referees.pop((phase, wave, number), None)
+        if beside:
+            self._sharing.add(place)
+        if after:
+            self._relayed[place] = set(hosts)
+            self._moved |= dict.fromkeys(self._busy(), self.now())
         if not beside and not after:
-            self._referees[phase, wave, batch] = referee
+            self._referees[place] = referee
 
     def began(self, phase: str, wave: int, batch: int, turns: list[Turn]) -> None:
         """These turns begin at one moment, perhaps none."""
