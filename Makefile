@@ -26,7 +26,7 @@ test: $(READY) ## All tests; real parts that are not installed are skipped, unle
 	$(BIN)/python -m pytest tests/e2e/test_speed.py
 
 rules: $(READY) ## Random deployments on a simulated clock, judged by the rules: APOLLO_EXAMPLES of them
-	APOLLO_EXAMPLES=$${APOLLO_EXAMPLES:-20000} $(BIN)/python -m pytest --timeout 0 --hypothesis-show-statistics tests/engine -k every_rule
+	APOLLO_EXAMPLES=$${APOLLO_EXAMPLES:-20000} $(BIN)/python -m pytest --timeout 0 --hypothesis-show-statistics tests/engine -k "every_rule or keep_them_too"
 
 torture: $(READY) ## Crashes between any two commands of the host script, for long: APOLLO_TORTURE examples
 	APOLLO_TORTURE=$${APOLLO_TORTURE:-600} $(BIN)/python -m pytest --timeout 0 -s tests/hosts/test_script_torture.py
