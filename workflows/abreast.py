@@ -33,25 +33,20 @@ class Abreast:
 
     async def run(self) -> None:
         """Return, or raise what the first of them raised, when none runs any more."""
-        lanes = [asyncio.create_task(self._lane()) for _ in range(self._width)]
-        for ended in await asyncio.gather(*lanes, return_exceptions=True):
-            if isinstance(ended, BaseException):
-                raise ended
+        await _all([asyncio.create_task(self._lane()) for _ in range(self._width)])
 
     async def _lane(self) -> None:
         under_way: list[asyncio.Task[None]] = []
         before = NOWHERE
         while self._queue and not self.stopping:
             batch = self._queue.pop(0)
-            if not (batch.hands_over or under_way):
+            if not (batch.hands_over or under_way):  # as old histories have it: without a task
                 await self._run_one(batch, NOWHERE)
                 continue
             under_way.append(asyncio.create_task(self._run_one(batch, before)))
             before = batch.place
             await self._until_left(under_way, batch.place)
-        for ended in await asyncio.gather(*under_way, return_exceptions=True):
-            if isinstance(ended, BaseException):
-                raise ended
+        await _all(under_way)
 
     async def _until_left(self, under_way: list[asyncio.Task[None]], place: Place) -> None:
         """Return when the last batch has returned or leaves its lanes, and all before it ended."""
@@ -68,3 +63,10 @@ class Abreast:
         except BaseException:
             self.stopping = True
             raise
+
+
+async def _all(tasks: Iterable[asyncio.Task[None]]) -> None:
+    """Return, or raise what the first of them in order raised, when all have ended."""
+    for ended in await asyncio.gather(*tasks, return_exceptions=True):
+        if isinstance(ended, BaseException):
+            raise ended

@@ -1,7 +1,6 @@
 """The batches of a deployment: staged ahead, one after the other or side by side."""
 
 import contextlib
-from dataclasses import replace
 
 from temporalio import workflow
 from temporalio.exceptions import (
@@ -103,7 +102,7 @@ class Batches(HostWords):
             await abreast.run()
         finally:
             self._abreast = None
-            self.known = replace(self.known, after={}, held={})
+            self.known = self.known.alone()
         self.known = self.known.did(step)
 
     async def _run_in_lane(self, batch: steps.Begin, before: Place) -> None:

@@ -122,6 +122,10 @@ class Known:
             self, held={other: held for other, held in self.held.items() if other != place}
         )
 
+    def alone(self) -> "Known":
+        """No batch runs beside another any more."""
+        return replace(self, after={}, held={})
+
     def held_before(self, place: Place) -> tuple[Held, ...]:
         """What is taken by the batch that had its lanes before."""
         return self.held.get(self.after.get(place, NOWHERE), ())

@@ -304,15 +304,10 @@ class Play:
             under_way, place = list[list[bool]](), NOWHERE
             while queue and not self._abreast_stopping:
                 batch = queue.pop(0)
-                before, last = under_way[:], list[bool]()
-                under_way.append(last)
-                self.clock.start(one(batch, place, last))
+                under_way.append([])
+                self.clock.start(one(batch, place, under_way[-1]))
                 place = batch.place
-                yield Until(
-                    lambda before=before, last=last, place=place: (  # type: ignore[misc]
-                        all(before) and bool(last or place in self._handed_over)
-                    )
-                )
+                yield self._until_left(under_way, place)
             yield Until(lambda: all(under_way))
             lanes[number] = False
 
@@ -320,10 +315,14 @@ class Play:
             self.clock.start(lane(number))
         yield Until(lambda: not any(lanes))
         self._abreast_stopping = None
-        self.known = replace(self.known, after={}, held={})
+        self.known = self.known.alone()
         if ends:
             raise Ended_(ends[0])
         self.known = self.known.did(step)
+
+    def _until_left(self, under_way: list[list[bool]], place: tuple[int, int]) -> Until:
+        *before, last = under_way
+        return Until(lambda: all(before) and bool(last or place in self._handed_over))
 
     def handed_over(self, place: tuple[int, int], held: tuple[Held, ...]) -> None:
         """So little of a batch is under way that the next one may begin."""

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from tests.engine.log import Turn
 from tests.engine.sums import DEADLINE, GOOD, back_order, bad, role_order, room_left
-from tests.support.rules import Machine, Referee, allowed_in
+from tests.support.rules import Machine, Referee
 
 if TYPE_CHECKING:
     from tests.engine.world import World
@@ -393,12 +393,11 @@ class Umpire:
 
     def _has_lane(self, name: str, hosts: set[str]) -> None:
         """Rule 2, where two batches have turns under way: the lanes are those of one."""
-        fleet, share, machines = self.world.case.machines, self._share(False), self._machines
+        machines, place = self._machines, self._machines[name].location
         waits = [n for n in hosts if not self.hosts[n].outcome and n not in self.disabled]
-        active = {machines[each].location for each in (*self.flying, *waits, name)}
-        most = [allowed_in(share, fleet, place) for place in active]
-        lanes = max(1, min(*most, allowed_in(share, fleet) // len(active)))
-        here = [n for n in self.flying if machines[n].location == machines[name].location]
+        active = [machines[each] for each in {*self.flying, *waits, name}]
+        lanes = Referee(self.world.case.machines, self._share(False), active).lanes(place)
+        here = [n for n in self.flying if machines[n].location == place]
         if len(here) >= lanes:
             self.say(2, f"{name} begins beside {sorted(here)}, and there are {lanes} lanes")
 

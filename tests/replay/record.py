@@ -11,20 +11,16 @@ import sys
 import tempfile
 from collections.abc import Mapping
 from datetime import timedelta
-from functools import partial
 from pathlib import Path
 from typing import Any
-from unittest.mock import patch
 
 from temporalio.client import WorkflowFailureError
 
-from apollo import names, planning
-from apollo.activities import deployments
+from apollo import names
 from apollo.artifacts.store import FolderStore
 from apollo.domain.environment import Webhook
 from apollo.domain.lending import PieceRequest
 from apollo.domain.pipeline import Stage as PipelineStage
-from apollo.domain.plan import make_plan
 from apollo.domain.status import Outcome
 from apollo.errors import ConnectFailed
 from apollo.settings import leave
@@ -32,7 +28,7 @@ from apollo.workflows.piece import Piece
 from tests.support.hurry import hurried_windows
 from tests.support.promotions import pipeline, promote
 from tests.support.receiver import receiving
-from tests.support.stage import Running, Stage, open_stage, until
+from tests.support.stage import Running, Stage, open_stage, small_batches, until
 
 HISTORIES = Path(__file__).parent / "histories"
 HERE = Path(__file__).parents[2]
@@ -223,8 +219,7 @@ async def missed(stage: Stage) -> None:
 async def relayed(stage: Stage) -> None:
     """A batch begins while the last turns of the one before end; both are paused."""
     play = await stage.play(hosts=8, max_unavailable="50%", application="relayed", max_failures=2)
-    small = partial(make_plan, batch_size=4)
-    with patch.object(planning, "make_plan", small), patch.object(deployments, "BATCH", 4):
+    with small_batches(4):
         await play.deploy("1.0")
         play.script.turns.clear()
         play.script.fail("h3", end=Outcome.BROKEN)

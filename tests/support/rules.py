@@ -168,7 +168,7 @@ class Referee:
         ranks = [self._rank(each) for each in (*self._pending(), *self._flying())]
         if self._rank(host) > min(ranks) and not overtaking:
             say(f"{host.name} does not wait for its role")
-        lanes = self._lanes(host.location)
+        lanes = self.lanes(host.location)
         self.begun.append(host.name)
         self.in_flight.add(host.name)
         self.out.discard(host.name)
@@ -195,7 +195,7 @@ class Referee:
             self.share, self.fleet, place
         )
 
-    def _lanes(self, place: str) -> int:
+    def lanes(self, place: str) -> int:
         """Rule 2; everyone who waits or is under way decides which locations still have hosts."""
         places = {each.location for each in (*self._pending(), *self._flying())}
         if self.one_location:
@@ -213,14 +213,14 @@ class Referee:
         if len(self.in_flight) >= allowed_in(self.share, self.fleet):
             return
         flying = {each.location for each in self._flying()}
-        if any(self._count(self.in_flight, each) > self._lanes(each) for each in flying):
+        if any(self._count(self.in_flight, each) > self.lanes(each) for each in flying):
             return
         for host in pending:
             if self._rank(host) > min(ranks):
                 continue
             if self.one_location and flying and host.location not in flying:
                 continue
-            free = self._count(self.in_flight, host.location) < self._lanes(host.location)
+            free = self._count(self.in_flight, host.location) < self.lanes(host.location)
             if free and self._may_begin(host):
                 self.complaints.append(f"{host.name} waits though it may begin")
 

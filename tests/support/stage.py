@@ -3,12 +3,14 @@
 import asyncio
 import json
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 from uuid import uuid4
 
 from temporalio.api.enums.v1 import EventType
@@ -19,7 +21,8 @@ from temporalio.exceptions import ApplicationError
 from temporalio.testing import TimeSkipper
 from temporalio.worker import Worker
 
-from apollo import errors, names
+from apollo import errors, names, planning
+from apollo.activities import deployments
 from apollo.activities.alarms import AlarmActivities
 from apollo.activities.deployments import DeploymentActivities
 from apollo.activities.host_keys import KeyActivities
@@ -46,6 +49,7 @@ from apollo.domain.fleet import Fleet, Host
 from apollo.domain.logs import HostLog, LogPart, LogRead
 from apollo.domain.outputs import WELL, StepOutput, pack
 from apollo.domain.pipeline import Stage as PipelineStage
+from apollo.domain.plan import make_plan
 from apollo.domain.release import Artifact, Release
 from apollo.domain.rollout import DeploymentResult
 from apollo.domain.setup import Setup
@@ -573,6 +577,14 @@ async def until(
             return
         assert time.monotonic() < deadline, f"it never came about that {what}"
         await asyncio.sleep(0.03)
+
+
+@contextmanager
+def small_batches(size: int) -> Iterator[None]:
+    """Plans whose batches have so many hosts; nothing else is different."""
+    small = partial(make_plan, batch_size=size)
+    with patch.object(planning, "make_plan", small), patch.object(deployments, "BATCH", size):
+        yield
 
 
 async def heard(running: Running, workflow_id: str | None = None) -> list[tuple[str, Any]]:

@@ -1,25 +1,21 @@
 """Batches run side by side where more hosts may be out than one batch has."""
 
-from functools import partial
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
-from apollo import planning
-from apollo.activities import deployments
-from apollo.domain.plan import make_plan
 from apollo.domain.status import DeploymentState
-from tests.support.stage import Play, Running, Stage, failures, heard, until
+from tests.support.stage import Play, Running, Stage, failures, heard, small_batches, until
 
 BATCH = 4
 HOSTS = [f"h{n}" for n in range(1, 25)]
 
 
 @pytest.fixture(autouse=True)
-def small_batches(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Batches of four hosts; nothing else is different."""
-    monkeypatch.setattr(planning, "make_plan", partial(make_plan, batch_size=BATCH))
-    monkeypatch.setattr(deployments, "BATCH", BATCH)
+def batches_of_four() -> Iterator[None]:
+    with small_batches(BATCH):
+        yield
 
 
 async def play(stage: Stage, **strategy: Any) -> Play:

@@ -1,28 +1,24 @@
 """A batch begins while the last turns of the one before end: nobody waits for one slow host."""
 
 import asyncio
-from functools import partial
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
-from apollo import planning
-from apollo.activities import deployments
 from apollo.domain import relay
-from apollo.domain.plan import make_plan
 from apollo.domain.status import DeploymentState, Outcome
 from apollo.proof import Judgement, Verdict
-from tests.support.stage import Play, Running, Stage, failures
+from tests.support.stage import Play, Running, Stage, failures, small_batches
 
 BATCH = 4
 HOSTS = [f"h{n}" for n in range(1, 17)]
 
 
 @pytest.fixture(autouse=True)
-def small_batches(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Batches of four hosts; nothing else is different."""
-    monkeypatch.setattr(planning, "make_plan", partial(make_plan, batch_size=BATCH))
-    monkeypatch.setattr(deployments, "BATCH", BATCH)
+def batches_of_four() -> Iterator[None]:
+    with small_batches(BATCH):
+        yield
 
 
 async def play(stage: Stage, **strategy: Any) -> Play:
