@@ -298,7 +298,7 @@ class DeploymentActivities:
         state = end_state(
             given.ending,
             [
-                Ended(row.outcome or Outcome.NOT_STARTED, row.was_broken)
+                Ended(row.outcome or Outcome.NOT_STARTED, row.was_broken, row.pending)
                 for row in rows
                 if row.phase == "forward"
             ],

@@ -16,9 +16,8 @@ with workflow.unsafe.imports_passed_through():
 
     from apollo import names
     from apollo.activities.deployments import DeploymentActivities
-    from apollo.domain import steps
+    from apollo.domain import engine, steps
     from apollo.domain.deployment import Control, DeploymentRequest
-    from apollo.domain.engine import decide, stopped
     from apollo.domain.known import Said
     from apollo.domain.once import OnceLoad, When
     from apollo.domain.rollout import CloseInput, DeploymentResult, LeaseInput, OpenInput
@@ -34,6 +33,7 @@ with workflow.unsafe.imports_passed_through():
 
 CANCELLED = Control(reason="the workflow was cancelled")
 WORDS_COUNT_TO_THE_END = "words count to the end"
+RETRIED_AT_THE_LAST_MOMENT = "a retry is carried out before it turns back"
 STAGING = "staging wave {}: its hosts get the release ready"
 Doing = Callable[[Any], Awaitable[object]]
 End = steps.Close | steps.TurnBack
@@ -140,7 +140,7 @@ class Deployment(Batches):
         known = self.at_present
         if self._deaf:
             known = replace(known, said=replace(known.said, stop=None))
-        return decide(self.opened, known)
+        return engine.decide(self.opened, known)
 
     def _hear_only_later(self) -> bool:
         """Whether it was stopped at a moment when old histories did not look."""
@@ -159,7 +159,7 @@ class Deployment(Batches):
             await self._vigil.end()
         if self._hear_only_later():
             return end
-        return stopped(self.opened, self.at_present) or end
+        return engine.stopped(self.opened, self.at_present) or end
 
     async def _go_back(self, why: str) -> steps.Close:
         self.controls.base = DeploymentState.ROLLING_BACK
@@ -275,6 +275,9 @@ class Deployment(Batches):
         self.known = self.known.did(step)
 
     async def _settle(self, step: steps.Settle) -> None:
+        end = engine.over(self.opened, self.at_present)
+        if end and not workflow.patched(RETRIED_AT_THE_LAST_MOMENT):
+            raise Ended(end)
         await self._words_carried_out()
         self._deaf = self._hear_only_later()
 

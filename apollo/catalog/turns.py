@@ -83,7 +83,8 @@ class Turns:
 
     async def tally(self, deployment: str, phase: Phase) -> Tally:
         """What has been used of the deployment's budgets so far, on its way forward or back."""
-        columns = (_ROWS.c.outcome, _ROWS.c.was_broken)
+        due = (_ROWS.c.turns > 0) & (_ROWS.c.turns == _ROWS.c.again)
+        columns = (_ROWS.c.outcome, _ROWS.c.was_broken, due.label("due"))
         query = (
             select(*columns, func.count())
             .where(
@@ -95,8 +96,8 @@ class Turns:
         )
         used = Tally()
         async with self._database.read() as connection:
-            for outcome, was_broken, number in await connection.execute(query):
-                one = Tally().plus(Ended(Outcome(outcome), was_broken))
+            for outcome, was_broken, again, number in await connection.execute(query):
+                one = Tally().plus(Ended(Outcome(outcome), was_broken, again))
                 used = Tally(
                     failures=used.failures + number * one.failures,
                     unreachable=used.unreachable + number * one.unreachable,

@@ -13,12 +13,19 @@ class Ended(NamedTuple):
 
     outcome: Outcome
     was_broken: bool = False
+    due: bool = False
+    """Somebody has asked for another turn of it, and what it came to is taken back."""
 
     @property
     def failed(self) -> bool:
         """It uses one of `max_failures`: it failed, and is not merely as broken as before."""
         still_broken = self.was_broken and self.outcome in (Outcome.BROKEN, Outcome.LOST)
-        return self.outcome.failure and not still_broken
+        return self.outcome.failure and not (still_broken or self.due)
+
+    @property
+    def away(self) -> bool:
+        """It uses one of `max_unreachable`."""
+        return self.outcome is Outcome.UNREACHABLE and not self.due
 
 
 class Tally(Wire):
@@ -31,7 +38,7 @@ class Tally(Wire):
         """The tally with one more host."""
         return Tally(
             failures=self.failures + ended.failed,
-            unreachable=self.unreachable + (ended.outcome is Outcome.UNREACHABLE),
+            unreachable=self.unreachable + ended.away,
         )
 
     def too_many_failures(self, allowed: int) -> bool:
@@ -52,7 +59,7 @@ def tally(hosts: Iterable[Ended]) -> Tally:
     ended = list(hosts)
     return Tally(
         failures=sum(host.failed for host in ended),
-        unreachable=sum(host.outcome is Outcome.UNREACHABLE for host in ended),
+        unreachable=sum(host.away for host in ended),
     )
 
 

@@ -58,6 +58,8 @@ _NOT_TAKEN_BACK = {
 def decide(plan: Opened, known: Known) -> Step:
     """What to do next."""
     step = over(plan, known) or known.pause or _next(plan, known)
+    if isinstance(step, End) and known.said.steering and not known.said.stop:
+        step = Settle()  # `retry` takes failures back
     return Hold(step) if step.works and known.said.held else step
 
 

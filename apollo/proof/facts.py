@@ -235,7 +235,8 @@ class Facts:
 
 def uses_budget(turn: Turn) -> bool:
     """Rule 5: which failures count."""
-    return turn.outcome in FAILED and not (turn.was_broken and turn.outcome in ("broken", "lost"))
+    still_broken = turn.was_broken and turn.outcome in ("broken", "lost")
+    return turn.outcome in FAILED and not (still_broken or turn.due)
 
 
 def last_end(turns: list[Turn]) -> datetime | None:

@@ -64,6 +64,8 @@ class Turn:
     """It is the only turn of this phase: of those before it only the number is left."""
     asked: bool
     """Somebody asked for another turn: what it was before is taken back."""
+    due: bool
+    """It has not had that other turn."""
     attempts: int
     began: datetime | None
     ended: datetime | None
@@ -121,6 +123,7 @@ def turn_of(row: Mapping[str, Any], before: int = 0) -> Turn:
         previous=row["previous_manifest"],
         first=row["turns"] - before == 1,
         asked=row.get("again", 0) > 0,
+        due=0 < row["turns"] == row.get("again", 0),
         attempts=record.get("attempts", 1),
         began=began,
         ended=ended,

@@ -153,7 +153,7 @@ class Play:
         return engine.decide(self.opened, self.at_present)
 
     def _deploy(self) -> Doing[None]:
-        end = self._wind_up((yield from self._until_end()))
+        end = yield from self._wind_up((yield from self._until_end()))
         if isinstance(end, steps.TurnBack):
             self.controls.base = DeploymentState.ROLLING_BACK
             self.controls.stop = None
@@ -162,12 +162,14 @@ class Play:
             end = yield from self._until_end()
         assert isinstance(end, steps.Close)
         self.controls.closing = True
-        forward = self.ledger.forward
         back = [row for row in self.ledger.back if row.manifest]
         bad = (Outcome.UNREACHABLE, Outcome.BROKEN, Outcome.LOST, Outcome.REVERTED)
         state = budget.end_state(
             end.ending,
-            [Ended(row.outcome or Outcome.NOT_STARTED, row.was_broken) for row in forward],
+            [
+                Ended(row.outcome or Outcome.NOT_STARTED, row.was_broken, row.pending)
+                for row in self.ledger.forward
+            ],
             failures_allowed=self.opened.failures_allowed,
             rollback_failures=sum(row.outcome in bad for row in back),
         )
@@ -199,7 +201,8 @@ class Play:
         yield Until(lambda: not isinstance(self._decide(), steps.Hold))
         return self._decide()
 
-    def _wind_up(self, end: End) -> End:
+    def _wind_up(self, end: End) -> Doing[End]:
+        yield Until(lambda: not self._steering)
         self.controls.over = True
         self._listens = False
         return engine.stopped(self.opened, self.at_present) or end

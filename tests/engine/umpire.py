@@ -474,9 +474,11 @@ class Umpire:
             yield 8, "all hosts run it"
         if not good and state == "succeeded":
             yield 10, f"it succeeded, and hosts ended {sorted(set(found.values()))}"
-        if self.failures(due=True) > self.allowed[0]:
-            yield 6, f"it is {state} with {self.failures(due=True)} failures"
+        if self.failures(due=False) > self.allowed[0]:
+            yield 6, f"it is {state} with {self.failures(due=False)} failures"
         for name, host in self.hosts.items():
+            if host.due and name not in self.disabled:
+                yield 10, f"{name} was to have another turn and had none"
             if not host.outcome and name not in self.disabled:
                 yield 10, f"{name} had no turn"
             once = host.outcome == AWAY and host.turns < 2 and name not in self.disabled

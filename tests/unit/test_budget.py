@@ -12,12 +12,14 @@ from apollo.domain.rollout import Ending
 from apollo.domain.status import DeploymentState, Outcome
 from apollo.domain.strategy import Strategy
 
-HOSTS = st.lists(st.builds(Ended, st.sampled_from(Outcome), st.booleans()), max_size=30)
+HOSTS = st.lists(
+    st.builds(Ended, st.sampled_from(Outcome), st.booleans(), st.booleans()), max_size=30
+)
 
 
 def ended(*outcomes: str) -> list[Ended]:
-    """`broken`, or `broken!` for a host that was broken before."""
-    return [Ended(Outcome(name.rstrip("!")), name.endswith("!")) for name in outcomes]
+    """`broken!` for a host that was broken before, `broken?` for one that is due once more."""
+    return [Ended(Outcome(n.rstrip("!?")), n.endswith("!"), n.endswith("?")) for n in outcomes]
 
 
 @pytest.mark.parametrize(
@@ -36,10 +38,13 @@ def ended(*outcomes: str) -> list[Ended]:
         ("lost!", 0, 0),
         ("reverted!", 1, 0),
         ("unreachable!", 0, 1),
+        ("reverted?", 0, 0),
+        ("broken?", 0, 0),
+        ("unreachable?", 0, 0),
     ],
 )
 def test_what_a_host_uses_of_the_budgets(outcome: str, failures: int, unreachable: int) -> None:
-    """A host that was broken before and ends broken uses none."""
+    """One that was broken before and ends broken uses none, nor one that is due once more."""
     expected = Tally(failures=failures, unreachable=unreachable)
     assert tally(ended(outcome)) == expected
     assert Tally().plus(*ended(outcome)) == expected
@@ -99,6 +104,7 @@ def test_shares_are_of_the_hosts_planned_and_rounded_down(
         ("done", ["updated", "reverted"], "partial"),
         ("done", ["updated", "broken!", "broken!"], "partial"),
         ("done", ["reverted", "broken"], "halted"),
+        ("done", ["reverted", "broken?"], "partial"),
         ("halted", ["updated"], "halted"),
         ("rolled_back", ["rolled_back", "broken", "not_started"], "rolled_back"),
         ("rollback_failed", ["rolled_back"], "rollback_failed"),

@@ -1,9 +1,13 @@
 """`skip` and `retry`: words about single hosts of a running deployment."""
 
+import asyncio
+from collections.abc import Mapping
+
 import pytest
 
 from apollo.domain.status import Outcome
 from apollo.errors import ConnectFailed, Refused
+from tests.support.falsify import rows_of
 from tests.support.stage import Running, Stage, failures, until
 
 
@@ -136,6 +140,59 @@ async def test_without_the_retry_the_budget_is_exceeded(stage: Stage) -> None:
     assert (await play.deploy()).state == "rolled_back"
 
 
+async def test_one_that_is_disabled_before_its_other_turn_is_no_failure(stage: Stage) -> None:
+    """Its failure was taken back: one of two may fail, and another one did."""
+    waves = [{"share": "50%", "approval": True}, {"share": "100%", "approval": True}]
+    play = await stage.play(hosts=8, locations=1, waves=waves, max_failures=1, max_unavailable=4)
+    play.script.fail("h1", "h5")
+    running = await play.start()
+    await running.until("awaiting")
+    await running.said.approve()
+    await until(lambda: len(play.script.turns) == 4, "the first wave runs")
+    await running.until("awaiting")
+    await running.said.retry("h1")
+    catalog = stage.catalog
+    await catalog.hosts.disable(play.application, "prod", ["h1"], "ada", "its disk is dying")
+    await running.said.approve()
+    result = await running.result()
+    assert (result.state, result.outcomes) == ("partial", {"updated": 6, "reverted": 2})
+    assert play.script.begun().count("h1") == 1
+    assert await (await rows_of(running)).broken() == {}
+
+
+@pytest.mark.parametrize("retries", [True, False])
+async def test_a_retry_that_is_being_carried_out_keeps_it_from_going_back(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch, retries: bool
+) -> None:
+    """It was accepted before the last turn ended, and is done after; without it, it goes back."""
+    play = await stage.play(hosts=4, locations=1, max_unavailable=2)
+    again, asked, go = stage.catalog.plans.again, asyncio.Event(), asyncio.Event()
+
+    async def slowly(deployment: str, turns: Mapping[str, int]) -> None:
+        asked.set()
+        await go.wait()
+        await again(deployment, turns)
+
+    monkeypatch.setattr(stage.catalog.plans, "again", slowly)
+    play.script.ends["h1"] = [Outcome.REVERTED, Outcome.UPDATED]
+    play.script.hold("h2")
+    running = await play.start()
+    await play.began("h2")
+    await until(lambda: _has_ended(running, "reverted"), "it has failed")
+    if retries:
+        said = asyncio.create_task(running.said.retry("h1", reason="its disk was full"))
+        await asked.wait()
+    play.script.let_go()
+    await until(lambda: _batches(running, 1), "the last turn has ended")
+    go.set()
+    if retries:
+        assert await said == "retry: 1 host: h1; it is running"
+    result = await running.result()
+    assert result.state == ("succeeded" if retries else "rolled_back")
+    assert sorted(play.script.begun("rollback")) == ([] if retries else ["h1", "h2"])
+    assert failures(await running.events()) == []
+
+
 async def test_too_many_unreachable_hosts_are_retried(stage: Stage) -> None:
     play = await stage.play(hosts=4, locations=1, max_unreachable=0, max_unavailable=4)
     play.script.ends |= {"h1": [ConnectFailed, ConnectFailed, Outcome.UPDATED]}
@@ -153,7 +210,7 @@ async def test_one_that_was_skipped_by_mistake_is_retried(stage: Stage) -> None:
     running = await play.start()
     await play.under_way(1)
     await running.said.skip("h3")
-    await until(lambda: _skipped(running), "it is recorded")
+    await until(lambda: _has_ended(running, "skipped"), "it is recorded")
     await running.said.retry("h3", reason="wrong one")
     play.script.let_go()
     assert (await running.result()).outcomes == {"updated": 4}
@@ -165,8 +222,8 @@ async def _batches(running: Running, ended: int) -> bool:
     return kinds.count("child_workflow_execution_completed_event_attributes") == ended
 
 
-async def _skipped(running: Running) -> bool:
-    return "skipped" in (await running.outcomes()).values()
+async def _has_ended(running: Running, outcome: str) -> bool:
+    return outcome in (await running.outcomes()).values()
 
 
 @pytest.mark.parametrize(
