@@ -27,7 +27,8 @@ def turns_of(
     """
     turns = []
     fallen = {row.host for row in rows if not row.was_out and states.get(row.host, HostState()).out}
-    known = {host.name: host for host in environment.fleet.hosts}
+    named = {row.host for row in rows}
+    known = {host.name: host for host in environment.fleet.hosts if host.name in named}
     for row in rows:
         host = known.get(row.host)
         state = states.get(row.host, HostState())

@@ -51,6 +51,8 @@ class Idleness:
     cost: float
     free: float
     """The part of the processors that others left."""
+    spent: dict[str, float]
+    """`control`, `hosts`, `server` → its part of the processor's seconds."""
 
 
 @dataclass(frozen=True)
@@ -90,6 +92,10 @@ class Measured:
     def idle_cost(self) -> float:
         """The same for each empty activity."""
         return sum(each.cost for each in self.idle) / len(self.idle)
+
+    def idle_spent(self, process: str) -> float:
+        """The part that the process had in it."""
+        return sum(each.spent[process] for each in self.idle) / len(self.idle)
 
     @property
     def share(self) -> float:
@@ -175,13 +181,16 @@ async def _idle(client: Client, folder: Path, server: TemporalServer, hosts: int
     count, places = min(hosts, 4 * BATCH), sum(allowed.values())
     async with _workers(client, folder, server, "idle-", 0) as processes:
         await _run_idle(client, 10, 10)  # both workers have begun
-        clock = Clock([*processes.values(), server.pid, os.getpid()])
+        processes["server"] = server.pid
+        before = {name: _spent(pid) for name, pid in processes.items()}
+        clock = Clock([*processes.values(), os.getpid()])
         batches = [min(BATCH, count - first) for first in range(0, count, BATCH)]
         await asyncio.gather(
             *(_run_idle(client, size, max(1, places * size // count)) for size in batches)
         )
         took, free, cost = clock.read()
-        return Idleness(count / took, cost / count, free)
+        spent = {name: (_spent(pid) - before[name]) / count for name, pid in processes.items()}
+        return Idleness(count / took, cost / count, free, spent)
 
 
 async def _run_idle(client: Client, hosts: int, lanes: int) -> None:

@@ -104,9 +104,9 @@ def _left(run: Measured) -> float:
 
 
 def _memory(run: Measured, process: str) -> str:
-    """The peak, and the processor's time for each host."""
-    spent = 1000 * run.spent[process] / run.hosts
-    return f"{run.memory[process].peak / 1e6:.0f} MB, {spent:.1f} ms"
+    """The peak, and the processor's time for each host; for each empty activity."""
+    spent, idle = 1000 * run.spent[process] / run.hosts, 1000 * run.idle_spent(process)
+    return f"{run.memory[process].peak / 1e6:.0f} MB, {spent:.1f} ({idle:.1f}) ms"
 
 
 def heading() -> str:
