@@ -150,6 +150,29 @@ def _again(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(Rolling, "_to_try_again", lambda self: [])
 
 
+@fault(
+    5,
+    "a retry that is being carried out does not keep it from going back",
+    mood=(Outcome.UPDATED, Outcome.UPDATED, Outcome.REVERTED),
+    failures="1",
+    said=tuple(Said(at + 0.9, "retry", "@failed") for at in range(3, 12)),
+)
+def _going_back(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(engine, "End", ())
+
+
+@fault(
+    5,
+    "a host that is retried and then disabled still counts as failed",
+    mood=(Outcome.UPDATED, Outcome.UPDATED, Outcome.REVERTED),
+    failures="1",
+    said=(Said(4.6, "retry", "@failed"), *(Said(4.9, "disable", str(n)) for n in range(3))),
+)
+def _still_failed(patch: pytest.MonkeyPatch) -> None:
+    failed = Ended.failed
+    patch.setattr(Ended, "failed", property(lambda self: failed.__get__(self._replace(due=False))))
+
+
 @fault(6, "a host that was put back is no failure")
 def _reverted(patch: pytest.MonkeyPatch) -> None:
     bad = property(lambda self: self.outcome in (Outcome.BROKEN, Outcome.LOST))
