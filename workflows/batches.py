@@ -33,6 +33,7 @@ with workflow.unsafe.imports_passed_through():
 
 NAME_WHO_IS_OUT = "name who is out"
 TOLD_AT_ITS_START = "a batch is told at its start"
+WHO_FOLLOWS_LOOKS = "only who follows a batch looks who is out"
 
 
 class Ended(Exception):
@@ -110,7 +111,8 @@ class Batches(HostWords):
         if before != NOWHERE:
             self.known = self.known.follows(batch.place, before)
         await self._run_beside(batch)
-        if any(self.known.after.get(each.place) == batch.place for each in self.batches):
+        followed = any(self.known.after.get(each.place) == batch.place for each in self.batches)
+        if followed and not workflow.patched(WHO_FOLLOWS_LOOKS):
             self.looks += 1
         self.known = self.known.let_go(batch.place)
 

@@ -124,7 +124,7 @@ def word(plan: Opened, known: Known, place: Place = NOWHERE) -> BatchControl:
         stop=stop is not None and not (known.turned and stop == "rollback"),
         allowance=allowance(parse_share(known.pace), plan.locations) if known.pace else None,
         skip=known.left_out.get(place, ()),
-        looks=known.said.looks,
+        looks=known.said.looks + known.looks.get(place, 0),
         held=known.held_before(place),
     )
 

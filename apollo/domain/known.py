@@ -1,5 +1,6 @@
 """What is known of a deployment under way: frozen, so that each decision has its own values."""
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Literal
@@ -71,6 +72,8 @@ class Known:
     """Batches that have begun while the last turns of another were under way → which."""
     held: Mapping[Place, tuple[Held, ...]] = field(default_factory=dict)
     """Batches whose last turns are under way → what they take."""
+    looks: Mapping[Place, int] = field(default_factory=dict)
+    """Batches that must look anew who is out → how often."""
     turned: bool = False
     """Whether it goes back."""
     back: RollbackPlan | None = None
@@ -117,14 +120,17 @@ class Known:
         return replace(self, held={**self.held, place: held})
 
     def let_go(self, place: Place) -> "Known":
-        """The batch has returned, and takes nothing any more."""
+        """The batch has returned, and takes nothing any more; who follows it looks who is out."""
+        following = {other: 1 for other in self.after if self.after[other] == place}
         return replace(
-            self, held={other: held for other, held in self.held.items() if other != place}
+            self,
+            held={other: held for other, held in self.held.items() if other != place},
+            looks=Counter(self.looks) + Counter(following),
         )
 
     def alone(self) -> "Known":
         """No batch runs beside another any more."""
-        return replace(self, after={}, held={})
+        return replace(self, after={}, held={}, looks={})
 
     def held_before(self, place: Place) -> tuple[Held, ...]:
         """What is taken by the batch that had its lanes before."""

@@ -297,8 +297,6 @@ class Play:
             except Ended_ as ended:
                 self._abreast_stopping = True
                 ends.append(ended.step)
-            after = self.known.after
-            self._looks += any(after.get(each.place) == batch.place for each in self.running)
             self.known = self.known.let_go(batch.place)
             done.append(True)
             self.tell()

@@ -52,6 +52,30 @@ async def test_the_next_batch_begins_where_one_has_ended(stage: Stage) -> None:
     assert (await running.result()).outcomes == {"updated": 24}
 
 
+async def test_only_who_follows_a_batch_looks_who_is_out_when_it_has_ended(stage: Stage) -> None:
+    shop = await play(stage)
+    shop.script.hold("h1", *HOSTS[4:])
+    running = await shop.start("2.0")
+    await shop.began("h13")
+
+    async def looks(number: int) -> int:
+        events = await running.events(running.batch(1, number))
+        scheduled = [event.activity_task_scheduled_event_attributes for event in events]
+        return sum(each.activity_type.name == "look_again" for each in scheduled)
+
+    async def has_looked() -> bool:
+        return await looks(4) == 1
+
+    assert [await looks(number) for number in (1, 2, 3, 4)] == [0, 0, 0, 0]
+    shop.script.let_go("h1")
+    await until(has_looked, "the fourth batch, which has the first one's lanes, has looked")
+    assert [await looks(number) for number in (1, 2, 3)] == [0, 0, 0]
+    shop.script.let_go()
+
+    assert (await running.result()).outcomes == {"updated": 24}
+    assert failures(await running.events()) == []
+
+
 async def test_budgets_add_up(stage: Stage) -> None:
     """Two failures of different batches, one is allowed: no host begins a turn any more."""
     shop = await play(stage, max_failures=1, on_failure="halt")
