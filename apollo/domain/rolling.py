@@ -29,7 +29,8 @@ class Rolling:
         self._given = given
         self._turns = {turn.host.name: turn for turn in turns}
         self._pending = dict.fromkeys(self._turns)
-        self._running: dict[str, None] = {}
+        self._running: dict[str, str] = {}
+        """Hosts in their turns, and their locations."""
         self._ended: dict[str, TurnRecord] = {}
         self._out_elsewhere = dict(out)
         self._allowance: Allowance = given.allowance
@@ -71,7 +72,7 @@ class Rolling:
             chosen = self._choose()
         for name in chosen:
             del self._pending[name]
-            self._running[name] = None
+            self._running[name] = self._turns[name].host.location
         self._baton.runs(len(self._running))
         return [self._turns[name] for name in chosen]
 
@@ -169,7 +170,7 @@ class Rolling:
     def busy(self) -> set[str]:
         """The locations with turns under way, also those of the batch before."""
         held = {each.location for each in self._held if each.turns}
-        return {self._turns[name].host.location for name in self._running} | held
+        return held.union(self._running.values())
 
     @property
     def exceeded(self) -> bool:
