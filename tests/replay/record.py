@@ -28,7 +28,15 @@ from apollo.workflows.piece import Piece
 from tests.support.hurry import hurried_windows
 from tests.support.promotions import pipeline, promote
 from tests.support.receiver import receiving
-from tests.support.stage import Running, Stage, open_stage, small_batches, until
+from tests.support.stage import (
+    Running,
+    Stage,
+    batches_have_ended,
+    held_retries,
+    open_stage,
+    small_batches,
+    until,
+)
 
 HISTORIES = Path(__file__).parent / "histories"
 HERE = Path(__file__).parents[2]
@@ -49,8 +57,10 @@ async def record(stage: Stage) -> None:
     await staged(stage)
     await alarmed(stage)
     await steered(stage)
+    await retried(stage)
     await missed(stage)
     await relayed(stage)
+    await abreast(stage)
     await disabled(stage)
     await healed(stage)
     await lent(stage)
@@ -189,6 +199,29 @@ async def steered(stage: Stage) -> None:
     await keep(running, "steered", [(1, "forward"), (2, "forward")])
 
 
+async def retried(stage: Stage) -> None:
+    """A `retry` is carried out when the last turn has ended after too many failures."""
+    play = await stage.play(hosts=4, locations=1, max_unavailable=2, application="retried")
+    play.script.ends["h1"] = [Outcome.REVERTED, Outcome.UPDATED]
+    play.script.hold("h2")
+    running = await play.start("1.0")
+    await play.began("h2")
+
+    async def failed() -> bool:
+        return "reverted" in (await running.outcomes()).values()
+
+    await until(failed, "h1 has failed")
+    with held_retries(stage) as (asked, go):
+        said = asyncio.create_task(running.said.retry("h1"))
+        await asked.wait()
+        play.script.let_go()
+        await until(lambda: batches_have_ended(running, 1), "the last turn has ended")
+        go.set()
+        await said
+    await running.result()
+    await keep(running, "retried", [(1, "forward")])
+
+
 async def missed(stage: Stage) -> None:
     """One that is away is accepted, and left out; one of a later wave is due and waits for it."""
     waves = ["50%", {"share": "75%", "approval": True}, "100%"]
@@ -237,6 +270,26 @@ async def relayed(stage: Stage) -> None:
         for number in (1, 2)
     }
     await keep(running, "relayed", [], others)
+
+
+async def abreast(stage: Stage) -> None:
+    """Two batches at once; one has its last turn under way, and a third begins in its lanes."""
+    play = await stage.play(hosts=16, max_unavailable="50%", application="abreast")
+    with small_batches(4):
+        await play.deploy("1.0")
+        play.script.turns.clear()
+        play.script.hold("h1", *(f"h{number}" for number in range(5, 17)))
+        running = await play.start("2.0")
+        await play.began("h9")
+    play.script.let_go("h1")
+    await until(lambda: batches_have_ended(running, 1), "the first has returned")
+    play.script.let_go()
+    assert (await running.result()).outcomes == {"updated": 16}
+    others = {
+        f"abreast.forward-1-{number}.batch": running.batch(1, number, "forward")
+        for number in (1, 2, 3, 4)
+    }
+    await keep(running, "abreast", [], others)
 
 
 async def paused_and_rolled_back(stage: Stage) -> None:

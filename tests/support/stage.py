@@ -587,11 +587,31 @@ def small_batches(size: int) -> Iterator[None]:
         yield
 
 
+@contextmanager
+def held_retries(stage: "Stage") -> Iterator[tuple[asyncio.Event, asyncio.Event]]:
+    """A `retry` is written down when the second event is set; the first tells that one waits."""
+    again, asked, go = stage.catalog.plans.again, asyncio.Event(), asyncio.Event()
+
+    async def later(deployment: str, turns: Mapping[str, int]) -> None:
+        asked.set()
+        await go.wait()
+        await again(deployment, turns)
+
+    with patch.object(stage.catalog.plans, "again", later):
+        yield asked, go
+
+
 async def heard(running: Running, workflow_id: str | None = None) -> list[tuple[str, Any]]:
     """The signals that a deployment, or a batch of it, has heard, with what each brought."""
     events = await running.events(workflow_id)
     signals = [e.workflow_execution_signaled_event_attributes for e in events]
     return [(s.signal_name, json.loads(s.input.payloads[0].data)) for s in signals if s.signal_name]
+
+
+async def batches_have_ended(running: Running, count: int) -> bool:
+    """Whether so many batches have returned to their deployment."""
+    kinds = [event.WhichOneof("attributes") for event in await running.events()]
+    return kinds.count("child_workflow_execution_completed_event_attributes") == count
 
 
 async def batch_has_heard(running: Running, word: str) -> bool:

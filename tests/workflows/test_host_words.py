@@ -1,14 +1,13 @@
 """`skip` and `retry`: words about single hosts of a running deployment."""
 
 import asyncio
-from collections.abc import Mapping
 
 import pytest
 
 from apollo.domain.status import Outcome
 from apollo.errors import ConnectFailed, Refused
 from tests.support.falsify import rows_of
-from tests.support.stage import Running, Stage, failures, until
+from tests.support.stage import Running, Stage, batches_have_ended, failures, held_retries, until
 
 
 async def test_hosts_that_are_skipped_have_no_turn(stage: Stage) -> None:
@@ -55,7 +54,7 @@ async def test_one_that_is_out_goes_on_taking_room_when_it_is_skipped(stage: Sta
     await running.until("paused")
     await running.said.skip("h1")
     await running.said.resume()
-    await until(lambda: _batches(running, 2), "it has tried again")
+    await until(lambda: batches_have_ended(running, 2), "it has tried again")
     await running.until("paused")
     assert set(play.script.begun()[4:]) == {"h1"}, "nobody else has had a turn"
     await running.said.skip("fra1")
@@ -162,31 +161,24 @@ async def test_one_that_is_disabled_before_its_other_turn_is_no_failure(stage: S
 
 @pytest.mark.parametrize("retries", [True, False])
 async def test_a_retry_that_is_being_carried_out_keeps_it_from_going_back(
-    stage: Stage, monkeypatch: pytest.MonkeyPatch, retries: bool
+    stage: Stage, retries: bool
 ) -> None:
     """It was accepted before the last turn ended, and is done after; without it, it goes back."""
     play = await stage.play(hosts=4, locations=1, max_unavailable=2)
-    again, asked, go = stage.catalog.plans.again, asyncio.Event(), asyncio.Event()
-
-    async def slowly(deployment: str, turns: Mapping[str, int]) -> None:
-        asked.set()
-        await go.wait()
-        await again(deployment, turns)
-
-    monkeypatch.setattr(stage.catalog.plans, "again", slowly)
     play.script.ends["h1"] = [Outcome.REVERTED, Outcome.UPDATED]
     play.script.hold("h2")
     running = await play.start()
     await play.began("h2")
     await until(lambda: _has_ended(running, "reverted"), "it has failed")
-    if retries:
-        said = asyncio.create_task(running.said.retry("h1", reason="its disk was full"))
-        await asked.wait()
-    play.script.let_go()
-    await until(lambda: _batches(running, 1), "the last turn has ended")
-    go.set()
-    if retries:
-        assert await said == "retry: 1 host: h1; it is running"
+    with held_retries(stage) as (asked, go):
+        if retries:
+            said = asyncio.create_task(running.said.retry("h1", reason="its disk was full"))
+            await asked.wait()
+        play.script.let_go()
+        await until(lambda: batches_have_ended(running, 1), "the last turn has ended")
+        go.set()
+        if retries:
+            assert await said == "retry: 1 host: h1; it is running"
     result = await running.result()
     assert result.state == ("succeeded" if retries else "rolled_back")
     assert sorted(play.script.begun("rollback")) == ([] if retries else ["h1", "h2"])
@@ -215,11 +207,6 @@ async def test_one_that_was_skipped_by_mistake_is_retried(stage: Stage) -> None:
     play.script.let_go()
     assert (await running.result()).outcomes == {"updated": 4}
     assert sorted(play.script.begun()) == ["h1", "h2", "h3", "h4"]
-
-
-async def _batches(running: Running, ended: int) -> bool:
-    kinds = [event.WhichOneof("attributes") for event in await running.events()]
-    return kinds.count("child_workflow_execution_completed_event_attributes") == ended
 
 
 async def _has_ended(running: Running, outcome: str) -> bool:
