@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import statistics
 import sys
 import time
 from collections.abc import AsyncIterator, Sequence
@@ -26,8 +27,30 @@ from tests.scale.histories import Weight, weigh
 from tests.scale.idle import BATCH, Idle
 
 PATIENCE = 60
+LOOK = 0.5
+"""Seconds between two looks at how fast the processor is."""
 PEAK = "VmHWM"
 NOW = "VmRSS"
+
+
+@dataclass(frozen=True)
+class Passed:
+    """Time that has passed, and what the processors were good for meanwhile."""
+
+    seconds: float
+    free: float
+    """The part of the processors that others left."""
+    piece: float
+    """The processor's seconds that a piece of work took which is always the same."""
+    spent: float
+    """The processor's seconds that our own processes had."""
+
+    def even(self, rate: float) -> float:
+        """The rate as if the processors had been ours alone, and as fast as at any other time.
+
+        Instead of seconds it counts in pieces of work.
+        """
+        return rate / self.free * self.piece
 
 
 @dataclass(frozen=True)
@@ -49,8 +72,7 @@ class Idleness:
 
     rate: float
     cost: float
-    free: float
-    """The part of the processors that others left."""
+    passed: "Passed"
     spent: dict[str, float]
     """`control`, `hosts`, `server` → its part of the processor's seconds."""
 
@@ -60,9 +82,7 @@ class Measured:
     """What a deployment of so many hosts took."""
 
     hosts: int
-    seconds: float
-    free: float
-    """The part of the processors that others left."""
+    passed: "Passed"
     idle: Sequence["Idleness"]
     """Empty activities on the same server and settings, before and after."""
     weight: Weight
@@ -76,7 +96,7 @@ class Measured:
     @property
     def rate(self) -> float:
         """Hosts per second, from the request to the end."""
-        return self.hosts / self.seconds
+        return self.hosts / self.passed.seconds
 
     @property
     def idle_rate(self) -> float:
@@ -99,9 +119,9 @@ class Measured:
 
     @property
     def share(self) -> float:
-        """Of the rate of empty activities, both as if all processors had been ours."""
-        idle = sum(each.rate / each.free for each in self.idle) / len(self.idle)
-        return self.rate / self.free / idle
+        """Of the rate of empty activities, both on processors that are ours and equally fast."""
+        idle = sum(each.passed.even(each.rate) for each in self.idle) / len(self.idle)
+        return self.passed.even(self.rate) / idle
 
     @property
     def dense_share(self) -> float:
@@ -119,17 +139,29 @@ class Measured:
 
 
 class Clock:
-    """Time that passes, and whose the processors are meanwhile."""
+    """Time that passes, whose the processors are meanwhile, and how fast they are."""
 
     def __init__(self, ours: Sequence[int]) -> None:
         self._ours = ours
         self._began, self._spent, self._busy = time.monotonic(), self._our_time(), _busy()
+        self._pieces: list[float] = []
+        self._looking = asyncio.create_task(self._look())
 
-    def read(self) -> tuple[float, float, float]:
-        """Seconds, the part of the processors that others left, and what our processes took."""
+    def read(self) -> Passed:
+        """What has passed since it began; it ends."""
+        self._looking.cancel()
         took, ours = time.monotonic() - self._began, self._our_time() - self._spent
         others = max(0.0, _busy() - self._busy - ours)
-        return took, max(0.05, 1 - others / took / (os.cpu_count() or 1)), ours
+        free = max(0.05, 1 - others / took / (os.cpu_count() or 1))
+        return Passed(took, free, statistics.median(self._pieces), ours)
+
+    async def _look(self) -> None:
+        """On shared machines the same work takes now more, now less of the processor's time."""
+        while True:
+            began = time.thread_time()
+            sum(range(100_000))
+            self._pieces.append(time.thread_time() - began)
+            await asyncio.sleep(LOOK)
 
     def _our_time(self) -> float:
         return sum(map(_spent, self._ours))
@@ -153,7 +185,7 @@ async def measure(folder: Path, hosts: int, seed: int) -> Measured:
             clock = Clock([*processes.values(), os.getpid()])
             deployment = await apollo.deploy("shop", "prod", "2.0")
             result = await deployment.result()
-            seconds, free, _ = clock.read()
+            passed = clock.read()
             spent = {name: _spent(pid) - spent[name] for name, pid in processes.items()}
             memory = {
                 name: Memory(before[name], _memory(pid, PEAK)) for name, pid in processes.items()
@@ -162,8 +194,7 @@ async def measure(folder: Path, hosts: int, seed: int) -> Measured:
         idle.append(await _idle(client, folder, server, hosts))
     return Measured(
         hosts=hosts,
-        seconds=seconds,
-        free=free,
+        passed=passed,
         idle=idle,
         weight=weight,
         memory=memory,
@@ -188,9 +219,9 @@ async def _idle(client: Client, folder: Path, server: TemporalServer, hosts: int
         await asyncio.gather(
             *(_run_idle(client, size, max(1, places * size // count)) for size in batches)
         )
-        took, free, cost = clock.read()
+        passed = clock.read()
         spent = {name: (_spent(pid) - before[name]) / count for name, pid in processes.items()}
-        return Idleness(count / took, cost / count, free, spent)
+        return Idleness(count / passed.seconds, passed.spent / count, passed, spent)
 
 
 async def _run_idle(client: Client, hosts: int, lanes: int) -> None:

@@ -85,7 +85,8 @@ COLUMNS: dict[str, Callable[[Measured], str]] = {
     "hosts": lambda run: f"{run.hosts:,}",
     "hosts/s": lambda run: f"{run.rate:.1f}",
     "empty activities/s": lambda run: f"{run.idle_rate:.1f}",
-    "processors left by others": lambda run: f"{run.free:.0%} ({_left(run):.0%})",
+    "processors left by others": lambda run: f"{run.passed.free:.0%} ({_left(run):.0%})",
+    "a piece of work, ms": lambda run: f"{1000 * run.passed.piece:.2f} ({1000 * _piece(run):.2f})",
     "share": lambda run: f"{run.share:.0%}",
     "in its middle": lambda run: f"{run.weight.dense:.1f}, {run.dense_share:.0%}",
     "processor, ms per host": lambda run: f"{1000 * run.cost:.1f} ({1000 * run.idle_cost:.1f})",
@@ -100,7 +101,11 @@ COLUMNS: dict[str, Callable[[Measured], str]] = {
 
 
 def _left(run: Measured) -> float:
-    return sum(each.free for each in run.idle) / len(run.idle)
+    return sum(each.passed.free for each in run.idle) / len(run.idle)
+
+
+def _piece(run: Measured) -> float:
+    return sum(each.passed.piece for each in run.idle) / len(run.idle)
 
 
 def _memory(run: Measured, process: str) -> str:

@@ -3,6 +3,8 @@
 from dataclasses import replace
 from pathlib import Path
 
+import pytest
+
 from tests.scale.histories import Weight
 from tests.scale.measure import Measured, Memory, measure
 from tests.scale.planning import plan_seconds
@@ -19,6 +21,8 @@ async def test_a_small_fleet_meets_the_targets(tmp_path: Path) -> None:
     assert measured.result.errors, "with this seed some hosts fail"
     assert [target for target in targets([measured], None) if not target.met] == []
     assert len(row(measured).split("|")) == len(heading().splitlines()[0].split("|"))
+    slower = replace(measured.passed, piece=2 * measured.passed.piece)
+    assert replace(measured, passed=slower).share == pytest.approx(2 * measured.share)
     missed = _missed(measured)
     assert len(missed) == 10, missed
 
