@@ -614,6 +614,13 @@ async def batches_have_ended(running: Running, count: int) -> bool:
     return kinds.count("child_workflow_execution_completed_event_attributes") == count
 
 
+async def looks(running: Running, batch: str = "") -> int:
+    """How often its batch asked which hosts are disabled."""
+    events = await running.events(batch or running.batch())
+    scheduled = [event.activity_task_scheduled_event_attributes for event in events]
+    return sum(each.activity_type.name == "look_again" for each in scheduled)
+
+
 async def batch_has_heard(running: Running, word: str) -> bool:
     """Whether the first batch was told to hold ("paused") or to end ("stop")."""
     told = await heard(running, running.batch(1, 1, "forward"))

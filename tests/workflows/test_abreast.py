@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from apollo.domain.status import DeploymentState
-from tests.support.stage import Play, Running, Stage, failures, heard, small_batches, until
+from tests.support.stage import Play, Running, Stage, failures, heard, looks, small_batches, until
 
 BATCH = 4
 HOSTS = [f"h{n}" for n in range(1, 25)]
@@ -58,18 +58,16 @@ async def test_only_who_follows_a_batch_looks_who_is_out_when_it_has_ended(stage
     running = await shop.start("2.0")
     await shop.began("h13")
 
-    async def looks(number: int) -> int:
-        events = await running.events(running.batch(1, number))
-        scheduled = [event.activity_task_scheduled_event_attributes for event in events]
-        return sum(each.activity_type.name == "look_again" for each in scheduled)
+    async def looked(number: int) -> int:
+        return await looks(running, running.batch(1, number))
 
     async def has_looked() -> bool:
-        return await looks(4) == 1
+        return await looked(4) == 1
 
-    assert [await looks(number) for number in (1, 2, 3, 4)] == [0, 0, 0, 0]
+    assert [await looked(number) for number in (1, 2, 3, 4)] == [0, 0, 0, 0]
     shop.script.let_go("h1")
     await until(has_looked, "the fourth batch, which has the first one's lanes, has looked")
-    assert [await looks(number) for number in (1, 2, 3)] == [0, 0, 0]
+    assert [await looked(number) for number in (1, 2, 3)] == [0, 0, 0]
     shop.script.let_go()
 
     assert (await running.result()).outcomes == {"updated": 24}

@@ -1,7 +1,7 @@
 """A host that is disabled while its batch is under way has no turn any more."""
 
 from apollo.proof import Verdict
-from tests.support.stage import Play, Running, Stage, failures, until
+from tests.support.stage import Play, Running, Stage, failures, looks, until
 
 
 async def six(stage: Stage) -> tuple[Play, Running]:
@@ -13,13 +13,6 @@ async def six(stage: Stage) -> tuple[Play, Running]:
     running = await play.start("1.1")
     await play.began("h1", "h2")
     return play, running
-
-
-async def looks(running: Running, batch: str = "") -> int:
-    """How often its batch asked which hosts are disabled."""
-    events = await running.events(batch or running.batch())
-    scheduled = [event.activity_task_scheduled_event_attributes for event in events]
-    return sum(each.activity_type.name == "look_again" for each in scheduled)
 
 
 async def looked(running: Running, batch: str = "") -> None:
