@@ -4,10 +4,11 @@ import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from ipaddress import ip_address
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from temporalio.client import Client
+from temporalio.client import Client, GrpcCompression
 from temporalio.common import HeaderCodecBehavior
 from temporalio.envconfig import ClientConfig
 
@@ -101,6 +102,8 @@ async def connect_temporal(
     config["header_codec_behavior"] = HeaderCodecBehavior.CODEC
     if runtime:
         config["runtime"] = runtime
+    if _is_here(config["target_host"]):  # nothing is gained where no line is crossed
+        config["grpc_compression"] = GrpcCompression.NONE
     try:
         return await Client.connect(**config)
     except RuntimeError as error:
@@ -108,6 +111,14 @@ async def connect_temporal(
             f"no Temporal server answers at {config['target_host']}",
             hint="start one with apollo up, or set TEMPORAL_ADDRESS",
         ) from error
+
+
+def _is_here(address: str) -> bool:
+    host = address.rpartition(":")[0].strip("[]")
+    try:
+        return host == "localhost" or ip_address(host).is_loopback
+    except ValueError:
+        return False
 
 
 def _local_address(settings: Settings) -> str | None:
