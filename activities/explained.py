@@ -11,7 +11,7 @@ from apollo.activities.heartbeats import heartbeats
 from apollo.errors import ApolloError, Unavailable
 
 Method = TypeVar("Method", bound=Callable[..., Awaitable[Any]])
-_LOG: structlog.stdlib.BoundLogger = structlog.get_logger("apollo.control")
+_LOG: structlog.typing.FilteringBoundLogger = structlog.get_logger("apollo.control")
 
 
 def explained(method: Method) -> Method:

@@ -23,7 +23,7 @@ EXPECTED = ApplicationErrorCategory.BENIGN
 """Hosts fail: that is recorded, and red in the history, but no reason for a worker's traceback."""
 HANDED_OVER = "HandedOver"
 AT_ONCE = timedelta(milliseconds=100)
-_LOG: structlog.stdlib.BoundLogger = structlog.get_logger("apollo.turns")
+_LOG: structlog.typing.FilteringBoundLogger = structlog.get_logger("apollo.turns")
 
 
 @dataclass

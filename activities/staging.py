@@ -12,7 +12,7 @@ from apollo.domain.turn import TurnInput
 from apollo.errors import TurnError
 from apollo.ports import Footing, RunTurn
 
-_LOG: structlog.stdlib.BoundLogger = structlog.get_logger("apollo.staging")
+_LOG: structlog.typing.FilteringBoundLogger = structlog.get_logger("apollo.staging")
 
 
 @dataclass

@@ -29,7 +29,7 @@ from apollo.telemetry.spans import Span, Value, write, writer
 if TYPE_CHECKING:
     from apollo.catalog.records import HostRow, StoredDeployment
 
-_LOG: structlog.stdlib.BoundLogger = structlog.get_logger("apollo.control")
+_LOG: structlog.typing.FilteringBoundLogger = structlog.get_logger("apollo.control")
 TURNS_TRACED = 1000
 _WELL = (Outcome.UPDATED, Outcome.CURRENT, Outcome.ROLLED_BACK)
 _ENDED_WELL = (DeploymentState.SUCCEEDED, DeploymentState.SUPERSEDED)

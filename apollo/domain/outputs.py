@@ -7,7 +7,6 @@ the last 64 KiB of the step that failed fit; of what does not shrink, the end is
 """
 
 import base64
-import json
 import zlib
 from collections.abc import Sequence
 
@@ -62,8 +61,7 @@ def unpack(packed: str) -> list[StepOutput]:
 
 
 def _packed(outputs: list[StepOutput]) -> str:
-    text = json.dumps([output.model_dump() for output in outputs], separators=(",", ":"))
-    return base64.b64encode(zlib.compress(text.encode(), 9)).decode()
+    return base64.b64encode(zlib.compress(_OUTPUTS.dump_json(outputs))).decode()
 
 
 def _end(output: StepOutput, longest: int) -> StepOutput:

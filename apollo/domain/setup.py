@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from datetime import timedelta
+from functools import lru_cache
 from typing import Annotated, Any, Literal
 
 from pydantic import (
@@ -73,6 +74,12 @@ HooksOf = Annotated[
 """One hook, or several that run one after the other."""
 
 
+@lru_cache(maxsize=256)
+def _filled(hooks: tuple[Hook, ...], step: str) -> tuple[Hook, ...]:
+    """A fleet asks for the same few again and again."""
+    return tuple(hook.with_timeout(step) for hook in hooks)
+
+
 class Hooks(FileModel):
     """The hooks of a turn, in the order in which they run."""
 
@@ -84,7 +91,7 @@ class Hooks(FileModel):
     def of(self, step: str) -> tuple[Hook, ...]:
         """The hooks of that name, their timeouts filled in."""
         hooks: tuple[Hook, ...] | None = getattr(self, "validate_" if step == "validate" else step)
-        return tuple(hook.with_timeout(step) for hook in hooks or ())
+        return _filled(hooks or (), step)
 
 
 class OnceHook(Hook):

@@ -1,11 +1,11 @@
 """Reads what the host script answers."""
 
 import base64
-import binascii
-from collections.abc import Sequence
+import re
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Literal
+from typing import Any, Literal
 
 Outcome = Literal["pending", "running", "done", "failed"]
 
@@ -184,18 +184,19 @@ def parse(nonce: str, output: bytes) -> Answer:
     Raises:
         Truncated: The closing mark is missing, or the answer makes no sense.
     """
-    lines = _between_marks(nonce, output)
-    values: dict[str, list[str]] = {}
+    fields: dict[str, Any] = {}
     steps: dict[str, StepRecord] = {}
     try:
-        for line in lines:
-            key, *words = line.split(" ")
-            values[key] = words
+        for line in _between_marks(nonce, output):
+            key, _, said = line.partition(" ")
             if key == "step":
-                record = _step(words)
+                record = _step(said)
                 steps[record.name] = record
-        return _answer(values, steps)
-    except (ValueError, IndexError, binascii.Error) as error:
+            elif found := _LINES.get(key):
+                name, read = found
+                fields[name] = read(said)
+        return Answer(**fields, steps=steps)
+    except ValueError as error:
         raise Truncated(f"the host's answer makes no sense: {error}") from error
 
 
@@ -208,84 +209,114 @@ def _between_marks(nonce: str, output: bytes) -> list[str]:
         raise Truncated("the host's answer was cut off") from None
 
 
-def _answer(values: dict[str, list[str]], steps: dict[str, StepRecord]) -> Answer:
-    def word(key: str) -> str | None:
-        found = values.get(key)
-        return None if not found or found[0] in ("-", "") else found[0]
-
-    def text(key: str) -> str | None:
-        return None if key not in values else _decode(values[key][0]).decode()
-
-    def data(key: str) -> bytes | None:
-        return None if key not in values else _decode(values[key][0])
-
-    error = values.get("error")
-    return Answer(
-        error=HostError(error[0], _decode(error[1]).decode(errors="replace")) if error else None,
-        need_script="need-script" in values,
-        need_artifact="need-artifact" in values,
-        same="same" in values,
-        now=float(word("now") or 0),
-        boot=word("boot") or "",
-        free_kb=int(word("free") or 0),
-        current=word("current"),
-        state=_state(values["state"]) if "state" in values else HostState(),
-        manifest=data("manifest"),
-        folder=word("folder"),
-        staged="staged" in values,
-        cached="cached" in values,
-        pull_failed=text("pull-failed"),
-        part=Part(values["part"][0], int(values["part"][1])) if "part" in values else None,
-        previous=word("previous"),
-        previous_manifest=data("previous-manifest"),
-        turn=int(found) if (found := word("turn")) else None,
-        new_manifest=data("new-manifest"),
-        journal_lost="journal-lost" in values,
-        verdict=Verdict(verdict) if (verdict := word("verdict")) else None,
-        reverting="reverting" in values,
-        balancer=text("balancer"),
-        balancer_before=text("balancer-before"),
-        balancer_last=text("balancer-last"),
-        running=word("running"),
-        attached=word("attached"),
-        by_hand=_by_hand(values["by-hand"]) if "by-hand" in values else None,
-        steps=steps,
-    )
+_STEP = re.compile(
+    r"(\S+) (\S+) exit=(\S+) start=(\S+) end=(\S+)"
+    r" n=(\d+) late=(yes|no) cut=(\d+) size=(\d+) output=(\S*)"
+)
 
 
-def _step(words: list[str]) -> StepRecord:
-    name, status, *pairs = words
-    given = dict(pair.split("=", 1) for pair in pairs)
+def _step(said: str) -> StepRecord:
+    found = _STEP.fullmatch(said)
+    if found is None:
+        raise ValueError(f"expected a step, found {said[:200]!r}")
+    name, status, code, start, end, attempts, late, cut, size, output = found.groups()
     return StepRecord(
         name=name,
         status=StepStatus(status),
-        exit=int(given["exit"]) if given["exit"] != "-" else None,
-        start=float(given["start"]) if given["start"] != "-" else None,
-        end=float(given["end"]) if given["end"] != "-" else None,
-        attempts=int(given["n"]),
-        timed_out=given["late"] == "yes",
-        cut=int(given["cut"]),
-        size=int(given["size"]),
-        output=_decode(given["output"]),
+        exit=int(code) if code != "-" else None,
+        start=float(start) if start != "-" else None,
+        end=float(end) if end != "-" else None,
+        attempts=int(attempts),
+        timed_out=late == "yes",
+        cut=int(cut),
+        size=int(size),
+        output=_decode(output),
     )
 
 
-def _by_hand(words: list[str]) -> ByHand:
-    at, who, which = words
-    return ByHand(float(at), who, before=which == "before")
-
-
-def _state(words: list[str]) -> HostState:
-    status, folder, digest, deployment, turn, since = words
+def _state(said: str) -> HostState:
+    status, folder, digest, deployment, turn, since = said.split(" ")
     return HostState(
         status=Status(status),
-        folder=None if folder == "-" else folder,
-        manifest_digest=None if digest == "-" else digest,
-        deployment=None if deployment == "-" else deployment,
-        turn=None if turn == "-" else int(turn),
+        folder=_word(folder),
+        manifest_digest=_word(digest),
+        deployment=_word(deployment),
+        turn=_number(turn),
         since=float(since),
     )
 
 
-def _decode(text: str) -> bytes:
-    return b"" if text == "-" else base64.b64decode(text, validate=True)
+def _error(said: str) -> HostError:
+    code, found = said.split(" ")
+    return HostError(code, _decode(found).decode(errors="replace"))
+
+
+def _part(said: str) -> Part:
+    name, size = said.split(" ")
+    return Part(name, int(size))
+
+
+def _by_hand(said: str) -> ByHand:
+    at, who, which = said.split(" ")
+    return ByHand(float(at), who, before=which == "before")
+
+
+def _verdict(said: str) -> Verdict | None:
+    return Verdict(said) if _word(said) else None
+
+
+def _word(said: str) -> str | None:
+    return None if said in ("-", "") else said
+
+
+def _plain(said: str) -> str:
+    return _word(said) or ""
+
+
+def _number(said: str) -> int | None:
+    return int(said) if _word(said) else None
+
+
+def _text(said: str) -> str:
+    return _decode(said).decode()
+
+
+def _decode(said: str) -> bytes:
+    return b"" if said == "-" else base64.b64decode(said, validate=True)
+
+
+def _yes(_: str) -> bool:
+    return True
+
+
+_LINES: Mapping[str, tuple[str, Callable[[str], Any]]] = {
+    "error": ("error", _error),
+    "need-script": ("need_script", _yes),
+    "need-artifact": ("need_artifact", _yes),
+    "same": ("same", _yes),
+    "now": ("now", float),
+    "boot": ("boot", _plain),
+    "free": ("free_kb", int),
+    "current": ("current", _word),
+    "state": ("state", _state),
+    "manifest": ("manifest", _decode),
+    "folder": ("folder", _word),
+    "staged": ("staged", _yes),
+    "cached": ("cached", _yes),
+    "part": ("part", _part),
+    "pull-failed": ("pull_failed", _text),
+    "previous": ("previous", _word),
+    "previous-manifest": ("previous_manifest", _decode),
+    "turn": ("turn", _number),
+    "new-manifest": ("new_manifest", _decode),
+    "journal-lost": ("journal_lost", _yes),
+    "verdict": ("verdict", _verdict),
+    "reverting": ("reverting", _yes),
+    "balancer": ("balancer", _text),
+    "balancer-before": ("balancer_before", _text),
+    "balancer-last": ("balancer_last", _text),
+    "running": ("running", _word),
+    "attached": ("attached", _word),
+    "by-hand": ("by_hand", _by_hand),
+}
+"""What a line of an answer begins with → the answer's field, and how the rest is read."""

@@ -97,8 +97,9 @@ def _stop(turn: TurnInput, new: Side, old: Side) -> list[Step]:
     if turn.stop == "new":
         return new.hooks("stop", "stop", "new")
     hooks = old.hooks("stop", "stop", "old")
-    ignored = turn.stop == "ignore"
-    return [replace(each, ignored=ignored) if isinstance(each, Hook) else each for each in hooks]
+    if turn.stop != "ignore":
+        return hooks
+    return [replace(each, ignored=True) if isinstance(each, Hook) else each for each in hooks]
 
 
 def once_job(turn: TurnInput, new: Side) -> Job:
@@ -120,13 +121,18 @@ def revert_job(turn: TurnInput, new: Side, old: Side | None, *, started: bool) -
     return _job(turn, steps, new, old, comes=old, goes=new if old else None)
 
 
-def hand_job(turn: TurnInput, new: Side, old: Side, offline: str | None) -> bytes:
+def bare_job(turn: TurnInput, new: Side, old: Side | None) -> Job:
+    """The whole of putting back, without the values of secrets."""
+    bare = replace(old, secrets={}) if old else None
+    return revert_job(turn, replace(new, secrets={}), bare, started=True)
+
+
+def hand_job(turn: TurnInput, new: Side, old: Side, bare: Job, offline: str | None) -> bytes:
     """The job of putting back that stays in the host's journal, for a person without Apollo.
 
-    It holds no value of a secret, only the names: who types has to give them. `undo-stop` is left
-    out there when the new release's start has not begun.
+    Of secrets it holds only the names: who types has to give the values. `undo-stop` is left out
+    there when the new release's start has not begun.
     """
-    bare = revert_job(turn, replace(new, secrets={}), replace(old, secrets={}), started=True)
     kind = turn.balancer.kind if turn.balancer else "-"
     lines = [f"hand {turn.label} {encode(offline or '-')} {kind}"]
     lines += [

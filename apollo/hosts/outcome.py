@@ -5,7 +5,9 @@ import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import lru_cache
 
+from apollo.domain.manifest import KEPT
 from apollo.domain.outputs import FAILED, WELL, StepOutput, pack
 from apollo.domain.status import Outcome
 from apollo.domain.turn import Step, TurnInput, TurnRecord
@@ -184,6 +186,7 @@ def _by_hand(found: ByHand | None) -> str:
     return f"{which}put back by hand at {when} by {found.who}"
 
 
+@lru_cache(maxsize=KEPT)
 def _release(manifest: bytes | None) -> str | None:
     """The version in the manifest of what `current` points to."""
     return str(json.loads(manifest)["release"]) if manifest else None

@@ -4,10 +4,12 @@ import asyncio
 import ssl
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from functools import lru_cache
 
 import asyncssh
 import h11
 
+from apollo.domain.manifest import KEPT
 from apollo.domain.setup import HttpCheck
 from apollo.hosts.tls import TlsStream
 from apollo.ports import Probe, Stream
@@ -62,10 +64,7 @@ async def directly(host: str, port: int) -> AsyncIterator[Stream]:
 
 async def _get(stream: Stream, check: HttpCheck, host: str) -> tuple[int, bytes]:
     http = h11.Connection(h11.CLIENT)
-    target = f"[{host}]" if ":" in host else host
-    headers = {"host": f"{target}:{check.port}", "user-agent": "apollo", "connection": "close"}
-    headers |= {name.lower(): value for name, value in check.headers.items()}
-    request = h11.Request(method="GET", target=check.path, headers=list(headers.items()))
+    request = _request(check.path, host, check.port, tuple(check.headers.items()))
     stream.writer.write((http.send(request) or b"") + (http.send(h11.EndOfMessage()) or b""))
     status, body = 0, b""
     while True:
@@ -80,6 +79,14 @@ async def _get(stream: Stream, check: HttpCheck, host: str) -> tuple[int, bytes]
             body += event.data
         if isinstance(event, h11.EndOfMessage | h11.ConnectionClosed) or len(body) > _BODY:
             return status, body
+
+
+@lru_cache(maxsize=KEPT)
+def _request(path: str, host: str, port: str, own: tuple[tuple[str, str], ...]) -> h11.Request:
+    target = f"[{host}]" if ":" in host else host
+    headers = {"host": f"{target}:{port}", "user-agent": "apollo", "connection": "close"}
+    headers |= {name.lower(): value for name, value in own}
+    return h11.Request(method="GET", target=path, headers=list(headers.items()))
 
 
 def _unverified() -> ssl.SSLContext:

@@ -51,6 +51,8 @@ class Caller:
     attempt_ms: int
     """When this attempt began."""
     shell: str = "/bin/sh"
+    nonce: str = field(default_factory=lambda: secrets.token_hex(8))
+    """What the answers to it are marked with."""
 
     @property
     def words(self) -> list[str]:
@@ -235,7 +237,7 @@ exec {shell} -s -- {_join(words)}
 
 
 def _command(name: str, caller: Caller, words: Iterable[str], stdin: bytes = b"") -> RemoteCommand:
-    nonce = secrets.token_hex(8)
+    nonce = caller.nonce
     arguments = [name, nonce, caller.shell, caller.root, *caller.words, *words]
     text = f"""
 f={shlex.quote(caller.root)}/.apollo/bin/{script_name()}

@@ -29,6 +29,7 @@ from apollo.hosts.job import Job, Source
 from apollo.hosts.jobs import (
     Side,
     activate_job,
+    bare_job,
     environment,
     hand_job,
     once_job,
@@ -196,8 +197,8 @@ class _Attempt:
         failure = None
         if not answer.reverting:
             job = activate_job(self.given, self.new, await self._running_side(answer) or old)
-            back = revert_job(self.given, self.new, old, started=True)
-            answer = await self._drain(answer, (*job.names, *back.names), old)
+            back = bare_job(self.given, self.new, old)
+            answer = await self._drain(answer, (*job.names, *back.names), old, back)
             answer = await self._run("activate", job)
             failure = await self._verify(answer, self.new, "start")
             if failure is None:
@@ -279,7 +280,13 @@ class _Attempt:
 
     # Out of service and back
 
-    async def _drain(self, answer: Answer, steps: Sequence[str], old: Side | None = None) -> Answer:
+    async def _drain(
+        self,
+        answer: Answer,
+        steps: Sequence[str],
+        old: Side | None = None,
+        back: Job | None = None,
+    ) -> Answer:
         """Out of the balancer; records are allocated for all steps that may have to be written."""
         self._step("drain")
         traffic, found = self.traffic, answer.balancer or answer.balancer_before
@@ -290,7 +297,7 @@ class _Attempt:
             found = await traffic.find() if found is None else found
         self.footing.drained = True
         offline = traffic.offline_file if traffic else None
-        by_hand = hand_job(self.given, self.new, old, offline) if old else b""
+        by_hand = hand_job(self.given, self.new, old, back, offline) if old and back else b""
         answer = await self.root.drain(found or "", offline, steps, by_hand)
         if traffic:
             traffic.found = answer.balancer or ""
