@@ -117,6 +117,9 @@ class Manifests(Protocol):
     async def manifest(self, digest: str) -> Manifest:
         """The manifest of that digest."""
 
+    async def canonical(self, digest: str) -> bytes:
+        """The manifest as it is stored: a newer Apollo may have written more than we read."""
+
     async def artifact(self, sha256: str) -> Path:
         """A local file with the artifact of that digest; not to be written."""
 

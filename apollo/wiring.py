@@ -31,17 +31,21 @@ class StoredManifests:
     store: Readable
     public_url: str = field(default="", repr=False)
     """Under which a web server publishes the store's folder."""
-    _read: dict[str, Manifest] = field(default_factory=dict, init=False, repr=False)
+    _read: dict[str, bytes] = field(default_factory=dict, init=False, repr=False)
 
     async def manifest(self, digest: str) -> Manifest:
-        """The manifest of that digest, which never changes: hosts alike share what was read."""
-        manifest = self._read.pop(digest, None)
-        if manifest is None:
-            manifest = read_manifest(await self.store.get_bytes(digest))
-        self._read[digest] = manifest  # the one that was used last comes last
+        """The manifest of that digest."""
+        return read_manifest(await self.canonical(digest))
+
+    async def canonical(self, digest: str) -> bytes:
+        """The bytes of that digest, which never change: hosts alike share what was read."""
+        canonical = self._read.pop(digest, None)
+        if canonical is None:
+            canonical = await self.store.get_bytes(digest)
+        self._read[digest] = canonical  # the one that was used last comes last
         while len(self._read) > KEPT:
             del self._read[next(iter(self._read))]
-        return manifest
+        return canonical
 
     async def artifact(self, sha256: str) -> Path:
         """A local file with the artifact of that digest; not to be written."""

@@ -45,7 +45,7 @@ class HostKeys:
         place = {"application": application, "environment": environment}
         async with self._database.write() as connection:
             await locked(connection, application, environment)
-            known = _by_host(await _lines(connection, _of(application, environment)))
+            known = await _lines(connection, _of(application, environment))
             adds, drops = _changes(keys, known, mode)
             await self._drop(connection, place, drops)
             if adds:
@@ -75,7 +75,7 @@ class HostKeys:
             queries = [query.where(_KEYS.c.host.in_(some)) for some in chunks(sorted(set(hosts)))]
         async with self._database.read() as connection:
             found = [await _lines(connection, each) for each in queries]
-        return _by_host([key for keys in found for key in keys])
+        return {host: lines for some in found for host, lines in some.items()}
 
     async def _drop(
         self, connection: AsyncConnection, place: Mapping[str, str], drops: Sequence[Key]
@@ -88,7 +88,8 @@ class HostKeys:
     async def list(self, application: str, environment: str) -> list[HostKey]:
         """The trusted keys, and who trusted them when."""
         async with self._database.read() as connection:
-            return await _lines(connection, _of(application, environment))
+            rows = (await connection.execute(_of(application, environment))).mappings()
+        return [HostKey.model_validate(dict(row)) for row in rows]
 
 
 def _changes(
@@ -116,13 +117,9 @@ def _of(application: str, environment: str) -> Select[Any]:
     )
 
 
-async def _lines(connection: AsyncConnection, query: Select[Any]) -> list[HostKey]:
-    rows = (await connection.execute(query)).mappings()
-    return [HostKey.model_validate(dict(row)) for row in rows]
-
-
-def _by_host(keys: list[HostKey]) -> dict[str, list[str]]:
+async def _lines(connection: AsyncConnection, query: Select[Any]) -> dict[str, list[str]]:
     by_host: dict[str, list[str]] = {}
-    for key in keys:
-        by_host.setdefault(key.host, []).append(key.line)
+    keys = query.with_only_columns(_KEYS.c.host, _KEYS.c.line)
+    for host, line in await connection.execute(keys):
+        by_host.setdefault(host, []).append(line)
     return by_host

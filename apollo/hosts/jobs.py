@@ -64,12 +64,12 @@ def _quoted(value: str) -> str:
     return f'"{value}"'
 
 
-def stage_job(turn: TurnInput, new: Side) -> Job:
-    """Unpack the release beside the running one and install it."""
+def stage_job(turn: TurnInput, new: Side, canonical: bytes) -> Job:
+    """Unpack the release beside the running one and install it; `canonical` is its manifest."""
     return Job(
         steps=tuple(new.hooks("install", "install", "new")),
         new=environment(turn, new),
-        manifest=new.manifest.canonical(),
+        manifest=canonical,
         files=tuple(
             ReleaseFile(path, _fill(file.text, new.secrets).encode(), file.mode)
             for path, file in new.manifest.files.items()

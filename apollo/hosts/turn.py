@@ -228,12 +228,13 @@ class _Attempt:
 
     async def _stage(self, *, redeploy: bool = False) -> Answer:
         self._step("stage")
-        job = push = stage_job(self.given, self.new)
+        assert self.given.manifest
+        canonical = await self.parts.manifests.canonical(self.given.manifest)
+        job = push = stage_job(self.given, self.new, canonical)
         artifact = self.new.manifest.artifact
         if self.given.pull and (url := await self.parts.manifests.url(artifact.sha256)):
             job = replace(push, source=Source(url, artifact.size, artifact.room))
         again = redeploy or self.given.redeploy
-        assert self.given.manifest
         answer = await self.root.begin(self.given.manifest, artifact.sha256, job, redeploy=again)
         answer = await self._follow("stage", answer)
         if answer.pull_failed:

@@ -69,7 +69,7 @@ def test_each_is_a_step_of_its_own() -> None:
     new = Side("new", manifest(install=["i", "j"], stop="s", start=["a", "b", "c"]), {})
     old = Side("old", manifest(stop=["x", "y"], start="z", validate=["v", "w"]), {})
 
-    assert stage_job(turn(), new).names == ("install", "install.2")
+    assert stage_job(turn(), new, b"").names == ("install", "install.2")
     activate = activate_job(turn(), new, old)
     assert activate.names == ("stop", "stop.2", "switch", "start", "start.2", "start.3")
     assert [step.folder for step in activate.steps if isinstance(step, Hook)] == [
