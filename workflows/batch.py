@@ -34,6 +34,7 @@ with workflow.unsafe.imports_passed_through():
 
 RECORD_EVERY = timedelta(seconds=5)
 RECORD_AT_ONCE = 50
+"""Turns that were written at once at the most before their texts alone decided."""
 ROUNDS = 10
 """Into how many a batch's ends are gathered at the most, where they come faster than that."""
 RECORD_LARGEST = 200_000
@@ -45,6 +46,7 @@ BEGIN_BY_HANDFULS = "begin by handfuls"
 RECORD_BY_SIZE = "record by size"
 LEFT_ARE_OUT = "hosts left out are out if they were"
 RECORD_IN_ROUNDS = "record in rounds"
+RECORD_BY_SIZE_ALONE = "record by size alone"
 
 
 @workflow.defn(failure_exception_types=[ValidationError])
@@ -207,7 +209,8 @@ class Batch:
             records, rolling.unrecorded = tuple(rolling.unrecorded), []
             largest = RECORD_LARGEST if workflow.patched(RECORD_BY_SIZE) else None
             in_rounds = workflow.patched(RECORD_IN_ROUNDS)
-            for some in handfuls(records, RECORD_AT_ONCE, largest):
+            most = None if workflow.patched(RECORD_BY_SIZE_ALONE) else RECORD_AT_ONCE
+            for some in handfuls(records, most, largest):
                 await self._write(some)
                 if not in_rounds:
                     await self._tell_deployment()

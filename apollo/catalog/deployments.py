@@ -186,8 +186,10 @@ async def deployment_row(connection: AsyncConnection, uuid: str) -> RowMapping:
 
 async def locked_deployment(connection: AsyncConnection, uuid: str) -> RowMapping:
     """A deployment's row, its environment held until the transaction ends."""
-    row = await deployment_row(connection, uuid)
-    await locked(connection, row["application"], row["environment"])
+    heads = tables.environments
+    mine = (heads.c.application == _ROWS.c.application) & (heads.c.name == _ROWS.c.environment)
+    query = select(heads.c.name).join(_ROWS, mine).where(_ROWS.c.uuid == uuid)
+    await connection.execute(query.with_for_update(of=heads))
     return await deployment_row(connection, uuid)
 
 

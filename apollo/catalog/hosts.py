@@ -136,6 +136,7 @@ class Hosts:
             return {**row, "disabled_reason": wanted}
 
         async with self._database.write() as connection:
+            await locked(connection, *place)
             changed = await change_states(self._database, connection, place, hosts, disabled)
             await self._note(connection, action, place, changed, by, reason)
         return changed
@@ -168,8 +169,10 @@ async def change_states(
     hosts: Collection[str],
     change: Callable[[str, Row], Row],
 ) -> list[str]:
-    """Change what is known of hosts and keep the history; the hosts that show a difference."""
-    await locked(connection, *place)
+    """Change what is known of hosts and keep the history; the hosts that show a difference.
+
+    Their environment is held.
+    """
     names = sorted(set(hosts))
     known = await _rows(connection, place, names)
     moment = database.now()

@@ -149,9 +149,9 @@ class TurnRecord(Wire):
 
 
 def handfuls(
-    records: Sequence[TurnRecord], most: int, largest: int | None
+    records: Sequence[TurnRecord], most: int | None, largest: int | None
 ) -> Iterator[tuple[TurnRecord, ...]]:
-    """The records in order, so few at once that their texts are no longer than `largest`.
+    """The records in order, at the most so many at once, and no more text than `largest`.
 
     One record alone may be longer.
     """

@@ -5,7 +5,6 @@ is only what comes next; what has happened is the journal's to say.
 """
 
 import asyncio
-import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
@@ -25,6 +24,7 @@ from apollo.errors import (
 )
 from apollo.hosts.answer import Answer, Status, StepRecord
 from apollo.hosts.health import Checker, soak
+from apollo.hosts.heard import Heard
 from apollo.hosts.job import Job, Source
 from apollo.hosts.jobs import (
     Side,
@@ -112,17 +112,15 @@ class _Attempt:
         self.traffic: Traffic | None = None
         self.secret_values: list[str] = []
         self.pushed_because = ""
-        self.printed: dict[str, StepRecord] = {}
-        self.behind = 0.0
-        """Seconds that the host's clock is behind the worker's."""
+        self.heard = Heard(footing)
 
     async def run(self) -> TurnRecord:
         """Take the host as far as it goes."""
         record = await self._run_turn()
         well = record.outcome.good or record.outcome is Outcome.ROLLED_BACK
-        printed = outputs(self.printed.values(), self.secret_values, well=well)
+        printed = outputs(self.heard.printed.values(), self.secret_values, well=well)
         note = "; ".join(filter(None, (record.note, self.pushed_because)))
-        steps = tuple(step.later(self.behind) for step in record.steps)
+        steps = tuple(step.later(self.heard.behind) for step in record.steps)
         return record.model_copy(update={"outputs": printed, "note": note, "steps": steps})
 
     async def _run_turn(self) -> TurnRecord:
@@ -440,7 +438,7 @@ class _Attempt:
             grant_ms=self.given.granted_ms,
             attempt_ms=self.attempt_ms,
         )
-        root = HostRoot(self.session, self.given, caller, self._notice)
+        root = HostRoot(self.session, self.given, caller, self.heard)
         if self.given.balancer:
             host = self.given.host
             target = BalancerTarget(
@@ -464,13 +462,6 @@ class _Attempt:
                 left="nothing was changed by this attempt",
                 hint="give the worker the secret, or allow its reference",
             ) from error
-
-    def _notice(self, answer: Answer) -> None:
-        self.printed.update(answer.steps)
-        if answer.now:
-            self.behind = time.time() - answer.now
-        if answer.attached and answer.attached not in self.footing.attached:
-            self.footing.attached.append(answer.attached)
 
     def _step(self, step: str) -> None:
         self.footing.step = step

@@ -32,9 +32,10 @@ from tests.support.stage import (
     Running,
     Stage,
     batches_have_ended,
-    held_retries,
+    held,
     open_stage,
     small_batches,
+    turns_have_ended,
     until,
 )
 
@@ -61,6 +62,7 @@ async def record(stage: Stage) -> None:
     await missed(stage)
     await relayed(stage)
     await abreast(stage)
+    await crowded(stage)
     await disabled(stage)
     await healed(stage)
     await lent(stage)
@@ -211,7 +213,7 @@ async def retried(stage: Stage) -> None:
         return "reverted" in (await running.outcomes()).values()
 
     await until(failed, "h1 has failed")
-    with held_retries(stage) as (asked, go):
+    with held(stage.catalog.plans, "again") as (asked, go):
         said = asyncio.create_task(running.said.retry("h1"))
         await asked.wait()
         play.script.let_go()
@@ -290,6 +292,21 @@ async def abreast(stage: Stage) -> None:
         for number in (1, 2, 3, 4)
     }
     await keep(running, "abreast", [], others)
+
+
+async def crowded(stage: Stage) -> None:
+    """While what ended first is written, more hosts end than were once written at once."""
+    play = await stage.play(hosts=52, max_unavailable="100%", application="crowded")
+    play.script.hold(*(f"h{number}" for number in range(2, 53)))
+    running = await play.start("1.0")
+    await play.under_way(51)
+    with held(stage.catalog.turns, "record") as (asked, go):
+        await asked.wait()
+        play.script.let_go()
+        await until(lambda: turns_have_ended(running, 1 + 52), "all turns have ended")
+        go.set()
+        assert (await running.result()).outcomes == {"updated": 52}
+    await keep(running, "crowded", [(1, "forward")])
 
 
 async def paused_and_rolled_back(stage: Stage) -> None:

@@ -588,16 +588,16 @@ def small_batches(size: int) -> Iterator[None]:
 
 
 @contextmanager
-def held_retries(stage: "Stage") -> Iterator[tuple[asyncio.Event, asyncio.Event]]:
-    """A `retry` is written down when the second event is set; the first tells that one waits."""
-    again, asked, go = stage.catalog.plans.again, asyncio.Event(), asyncio.Event()
+def held(owner: object, method: str) -> Iterator[tuple[asyncio.Event, asyncio.Event]]:
+    """Calls of a method begin when the second event is set; the first tells that one waits."""
+    call, asked, go = getattr(owner, method), asyncio.Event(), asyncio.Event()
 
-    async def later(deployment: str, turns: Mapping[str, int]) -> None:
+    async def later(*given: Any) -> Any:
         asked.set()
         await go.wait()
-        await again(deployment, turns)
+        return await call(*given)
 
-    with patch.object(stage.catalog.plans, "again", later):
+    with patch.object(owner, method, later):
         yield asked, go
 
 
@@ -612,6 +612,22 @@ async def batches_have_ended(running: Running, count: int) -> bool:
     """Whether so many batches have returned to their deployment."""
     kinds = [event.WhichOneof("attributes") for event in await running.events()]
     return kinds.count("child_workflow_execution_completed_event_attributes") == count
+
+
+async def records(running: Running, batch: str = "") -> list[int]:
+    """How many ends its batch has written at once, each time."""
+    found = []
+    for event in await running.events(batch or running.batch()):
+        asked = event.activity_task_scheduled_event_attributes
+        if asked.activity_type.name == "record":
+            found.append(len(json.loads(asked.input.payloads[0].data)["records"]))
+    return found
+
+
+async def turns_have_ended(running: Running, count: int, batch: str = "") -> bool:
+    """Whether so many activities of its batch have ended, its loading among them."""
+    kinds = [e.WhichOneof("attributes") for e in await running.events(batch or running.batch())]
+    return kinds.count("activity_task_completed_event_attributes") == count
 
 
 async def looks(running: Running, batch: str = "") -> int:

@@ -110,6 +110,17 @@ def test_what_is_written_at_once_fits(failures: int) -> None:
     assert len(list(handfuls(records, 50, None))) == 3
 
 
+@pytest.mark.parametrize("failures", [0, 3, 50, 120])
+def test_size_alone_is_enough(failures: int) -> None:
+    records = [failed(n, "x" * FAILED if n < failures else "") for n in range(120)]
+
+    parts = list(handfuls(records, None, 200_000))
+
+    assert [record for part in parts for record in part] == records
+    assert all(sum(len(to_json(each)) for each in part) < LIMIT for part in parts)
+    assert failures or len(parts) == 1
+
+
 def test_one_that_is_too_long_goes_alone() -> None:
     records = [failed(1, ""), failed(2, "x" * 300_000), failed(3, "")]
 

@@ -194,6 +194,7 @@ async def test_what_can_be_read_are_ids_names_and_search_attributes(kept: list[D
     assert patches == {
         "a batch is told at its start",
         "record by size",
+        "record by size alone",
         "record in rounds",
         "words count to the end",
     }

@@ -7,7 +7,7 @@ import pytest
 from apollo.domain.status import Outcome
 from apollo.errors import ConnectFailed, Refused
 from tests.support.falsify import rows_of
-from tests.support.stage import Running, Stage, batches_have_ended, failures, held_retries, until
+from tests.support.stage import Running, Stage, batches_have_ended, failures, held, until
 
 
 async def test_hosts_that_are_skipped_have_no_turn(stage: Stage) -> None:
@@ -170,7 +170,7 @@ async def test_a_retry_that_is_being_carried_out_keeps_it_from_going_back(
     running = await play.start()
     await play.began("h2")
     await until(lambda: _has_ended(running, "reverted"), "it has failed")
-    with held_retries(stage) as (asked, go):
+    with held(stage.catalog.plans, "again") as (asked, go):
         if retries:
             said = asyncio.create_task(running.said.retry("h1", reason="its disk was full"))
             await asked.wait()

@@ -12,7 +12,16 @@ from apollo.settings import Settings
 from apollo.workers import worker
 from apollo.workflows.batch import Batch
 from tests.support import stage as support
-from tests.support.stage import Play, Running, Stage, batch_has_heard, heard, until
+from tests.support.stage import (
+    Play,
+    Running,
+    Stage,
+    batch_has_heard,
+    heard,
+    records,
+    turns_have_ended,
+    until,
+)
 
 
 async def held(stage: Stage, *hosts: str) -> tuple[Play, Running]:
@@ -75,3 +84,19 @@ async def test_workflows_run_in_the_sandbox_here_and_without_it_at_work(
 
 def _options(client: Client, **options: Any) -> dict[str, Any]:
     return options
+
+
+async def test_what_ends_while_a_write_waits_is_written_at_once(stage: Stage) -> None:
+    """Each write costs the same, however many hosts it tells of."""
+    play = await stage.play(hosts=60, max_unavailable="100%")
+    play.script.hold(*(f"h{number}" for number in range(2, 61)))
+    running = await play.start()
+    await play.under_way(59)
+    with support.held(stage.catalog.turns, "record") as (asked, go):
+        await asked.wait()
+        play.script.let_go()
+        await until(lambda: turns_have_ended(running, 1 + 60), "all turns have ended")
+        go.set()
+        assert (await running.result()).outcomes == {"updated": 60}
+
+    assert await records(running) == [1, 59]
