@@ -209,7 +209,7 @@ async def _idle(client: Client, folder: Path, server: TemporalServer, hosts: int
     sizes = fleet.fleet(hosts).sizes()
     share = fleet.environment(hosts).strategy.max_unavailable
     allowed = lanes(allowance(share, sizes), list(sizes))
-    count, places = min(hosts, 4 * BATCH), sum(allowed.values())
+    count, places = min(hosts, 8 * BATCH), sum(allowed.values())
     async with _workers(client, folder, server, "idle-", 0) as processes:
         await _run_idle(client, 10, 10)  # both workers have begun
         processes["server"] = server.pid
