@@ -107,7 +107,7 @@ async def test_too_many_unreachable_pause_and_resume_goes_on(stage: Stage) -> No
 
 
 async def test_each_unreachable_host_beyond_an_accepted_number_pauses_again(stage: Stage) -> None:
-    play = await stage.play(hosts=8, locations=1, max_unreachable=0, max_unavailable=2)
+    play = await stage.play(hosts=8, locations=1, max_unreachable=0, max_unavailable=1)
     play.script.fail("h1", "h3", "h5", end=ConnectFailed)
     running = await play.start()
     for count in (1, 2, 3):
