@@ -32,10 +32,10 @@ from tests.support.stage import (
     Running,
     Stage,
     batches_have_ended,
+    ending_during_a_write,
     held,
     open_stage,
     small_batches,
-    turns_have_ended,
     until,
 )
 
@@ -297,16 +297,7 @@ async def abreast(stage: Stage) -> None:
 async def crowded(stage: Stage) -> None:
     """While what ended first is written, more hosts end than were once written at once."""
     play = await stage.play(hosts=52, max_unavailable="100%", application="crowded")
-    play.script.hold(*(f"h{number}" for number in range(1, 53)))
-    running = await play.start("1.0")
-    await play.under_way(52)
-    with held(stage.catalog.turns, "record") as (asked, go):
-        play.script.let_go("h1")
-        await asked.wait()
-        play.script.let_go()
-        await until(lambda: turns_have_ended(running, 1 + 52), "all turns have ended")
-        go.set()
-        assert (await running.result()).outcomes == {"updated": 52}
+    running = await ending_during_a_write(play, 52)
     await keep(running, "crowded", [(1, "forward")])
 
 

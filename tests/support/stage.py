@@ -614,20 +614,38 @@ async def batches_have_ended(running: Running, count: int) -> bool:
     return kinds.count("child_workflow_execution_completed_event_attributes") == count
 
 
-async def records(running: Running, batch: str = "") -> list[int]:
+async def ending_during_a_write(play: Play, hosts: int) -> Running:
+    """A deployment that has ended: while the end of its first host was written, all others ended.
+
+    All of them have their turns at the same time.
+    """
+    play.script.hold(*(f"h{number}" for number in range(1, hosts + 1)))
+    running = await play.start("1.0")
+    await play.under_way(hosts)
+    with held(play.stage.catalog.turns, "record") as (asked, go):
+        play.script.let_go("h1")
+        await asked.wait()
+        play.script.let_go()
+        await until(lambda: _turns_have_ended(running, hosts), "all turns have ended")
+        go.set()
+        assert (await running.result()).outcomes == {"updated": hosts}
+    return running
+
+
+async def _turns_have_ended(running: Running, count: int) -> bool:
+    kinds = [event.WhichOneof("attributes") for event in await running.events(running.batch())]
+    ended = kinds.count("activity_task_completed_event_attributes") - 1  # the batch was loaded
+    return ended == count
+
+
+async def records(running: Running) -> list[int]:
     """How many ends its batch has written at once, each time."""
     found = []
-    for event in await running.events(batch or running.batch()):
+    for event in await running.events(running.batch()):
         asked = event.activity_task_scheduled_event_attributes
         if asked.activity_type.name == "record":
             found.append(len(json.loads(asked.input.payloads[0].data)["records"]))
     return found
-
-
-async def turns_have_ended(running: Running, count: int, batch: str = "") -> bool:
-    """Whether so many activities of its batch have ended, its loading among them."""
-    kinds = [e.WhichOneof("attributes") for e in await running.events(batch or running.batch())]
-    return kinds.count("activity_task_completed_event_attributes") == count
 
 
 async def looks(running: Running, batch: str = "") -> int:

@@ -17,9 +17,9 @@ from tests.support.stage import (
     Running,
     Stage,
     batch_has_heard,
+    ending_during_a_write,
     heard,
     records,
-    turns_have_ended,
     until,
 )
 
@@ -89,16 +89,6 @@ def _options(client: Client, **options: Any) -> dict[str, Any]:
 async def test_what_ends_while_a_write_waits_is_written_at_once(stage: Stage) -> None:
     """Each write costs the same, however many hosts it tells of."""
     play = await stage.play(hosts=60, max_unavailable="100%")
-    hosts = [f"h{number}" for number in range(1, 61)]
-    play.script.hold(*hosts)
-    running = await play.start()
-    await play.under_way(60)
-    with support.held(stage.catalog.turns, "record") as (asked, go):
-        play.script.let_go("h1")
-        await asked.wait()
-        play.script.let_go()
-        await until(lambda: turns_have_ended(running, 1 + 60), "all turns have ended")
-        go.set()
-        assert (await running.result()).outcomes == {"updated": 60}
+    running = await ending_during_a_write(play, 60)
 
     assert await records(running) == [1, 59]
