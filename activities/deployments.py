@@ -138,12 +138,12 @@ class DeploymentActivities:
     @explained
     async def load_batch(self, load: BatchLoad) -> BatchHosts:
         """The hosts of a batch that have not ended, if the lease is still the deployment's."""
-        stored = await self.catalog.deployments.by_uuid(load.deployment)
+        stored, newest = await self.catalog.deployments.with_newest(load.deployment)
         await check_lease(self.catalog, stored, load.workflow_id, load.granted_ms)
         place = stored.application, stored.environment
         environment = await self.catalog.environments.planned(*place, stored.revision)
         rows = await self.catalog.plans.batch(load.deployment, load.phase, load.wave, load.batch)
-        gone = await self._gone(stored)
+        gone = await self._gone(stored, newest)
         rows = await self._skip(load, rows, gone)
         hosts = [row.host for row in rows]
         states: dict[str, HostState] = dict(await self.catalog.hosts.states(*place, hosts))
@@ -175,11 +175,11 @@ class DeploymentActivities:
     @explained
     async def look_again(self, given: LookInput) -> Looked:
         """Which hosts of a batch are disabled now, and how many others of the fleet are out."""
-        stored = await self.catalog.deployments.by_uuid(given.deployment)
+        stored, newest = await self.catalog.deployments.with_newest(given.deployment)
         place = stored.application, stored.environment
         environment = await self.catalog.environments.planned(*place, stored.revision)
         states = await self.catalog.hosts.states(*place, given.hosts)
-        elsewhere = await self._gone(stored) | await self.catalog.hosts.in_service(*place)
+        elsewhere = await self._gone(stored, newest) | await self.catalog.hosts.in_service(*place)
         return Looked(
             disabled=tuple(h for h, s in states.items() if s.serving is Serving.DISABLED),
             out=out_of(environment, elsewhere | set(given.hosts)),
@@ -189,10 +189,10 @@ class DeploymentActivities:
     @explained
     async def who_is_out(self, given: OutInput) -> str:
         """The hosts that are out in these locations, or else in the fleet; some by their names."""
-        stored = await self.catalog.deployments.by_uuid(given.deployment)
+        stored, newest = await self.catalog.deployments.with_newest(given.deployment)
         place = stored.application, stored.environment
         environment = await self.catalog.environments.planned(*place, stored.revision)
-        elsewhere = await self._gone(stored) | await self.catalog.hosts.in_service(*place)
+        elsewhere = await self._gone(stored, newest) | await self.catalog.hosts.in_service(*place)
         out = [host for host in environment.fleet.hosts if host.name not in elsewhere]
         there = [host for host in out if host.location in given.locations]
         return some([host.name for host in there or out])
@@ -206,27 +206,26 @@ class DeploymentActivities:
         await self.catalog.turns.record(load.deployment, load.phase, records)
         return [row for row in rows if row not in left]
 
-    async def _gone(self, stored: StoredDeployment) -> frozenset[str]:
-        """Hosts of the deployment's fleet that the newest inventory does not have."""
-        place = stored.application, stored.environment
-        revision = await self.catalog.environments.revision(*place)
-        if revision == stored.revision:
+    async def _gone(self, stored: StoredDeployment, newest: int) -> frozenset[str]:
+        """Hosts of the deployment's fleet that the newest revision's inventory does not have."""
+        if newest == stored.revision:
             return frozenset()
-        newest = await self.catalog.environments.planned(*place, revision)
+        place = stored.application, stored.environment
         planned = await self.catalog.environments.planned(*place, stored.revision)
-        names = {host.name for host in planned.fleet.hosts}
-        return frozenset(names - {host.name for host in newest.fleet.hosts})
+        now = await self.catalog.environments.planned(*place, newest)
+        left = {host.name for host in planned.fleet.hosts}
+        return frozenset(left - {host.name for host in now.fleet.hosts})
 
     @activity.defn
     @explained
     async def record(self, given: RecordInput) -> Recorded | None:
         """Write how hosts ended, and tell of hosts of the batch that have left the inventory."""
         news = await self.catalog.turns.record(given.deployment, given.phase, given.records)
-        stored = await self.catalog.deployments.by_uuid(given.deployment)
+        stored, newest = await self.catalog.deployments.with_newest(given.deployment)
         place = Place(given.phase, given.wave, given.batch)
         await self.trail.turns(stored, place, given.records, news=bool(news))
         await keep_accepted(self.catalog, stored, accepted_keys(given.records))
-        gone = await self._gone(stored)
+        gone = await self._gone(stored, newest)
         if not gone:
             return Recorded()
         rows = await self.catalog.plans.batch(

@@ -17,6 +17,8 @@ from apollo.errors import NotFound
 
 _ROWS = tables.deployments
 _HOSTS = tables.deployment_hosts
+_HEADS = tables.environments
+_OF_ITS_OWN = (_HEADS.c.application == _ROWS.c.application) & (_HEADS.c.name == _ROWS.c.environment)
 _WITH_A_RELEASE = (DeploymentState.SUCCEEDED, DeploymentState.PARTIAL)
 
 
@@ -48,10 +50,9 @@ class Deployments:
                 opened_at=self._database.now(),
             )
             await connection.execute(_ROWS.insert().values(**stored.model_dump()))
-            heads = tables.environments
             await connection.execute(
-                update(heads)
-                .where(heads.c.application == new.application, heads.c.name == new.environment)
+                update(_HEADS)
+                .where(_HEADS.c.application == new.application, _HEADS.c.name == new.environment)
                 .values(last_number=stored.number)
             )
         return stored
@@ -77,6 +78,17 @@ class Deployments:
         """
         async with self._database.read() as connection:
             return _record(await deployment_row(connection, uuid))
+
+    async def with_newest(self, uuid: str) -> tuple[StoredDeployment, int]:
+        """The deployment of that uuid, and the newest revision of its environment.
+
+        Raises:
+            NotFound: There is none.
+        """
+        query = select(_ROWS, _HEADS.c.revision.label("newest")).join(_HEADS, _OF_ITS_OWN)
+        async with self._database.read() as connection:
+            row = await _only(connection, query, uuid)
+        return _record(row), row["newest"]
 
     async def by_workflow(self, workflow_id: str) -> StoredDeployment | None:
         """The deployment that a workflow carries out, if it was opened."""
@@ -177,28 +189,29 @@ async def deployment_row(connection: AsyncConnection, uuid: str) -> RowMapping:
     Raises:
         NotFound: There is none.
     """
-    query = select(_ROWS).where(_ROWS.c.uuid == uuid)
-    row = (await connection.execute(query)).mappings().one_or_none()
+    return await _only(connection, select(_ROWS), uuid)
+
+
+async def locked_deployment(connection: AsyncConnection, uuid: str) -> RowMapping:
+    """A deployment's row, its environment held until the transaction ends."""
+    query = select(_HEADS.c.name).join(_ROWS, _OF_ITS_OWN).where(_ROWS.c.uuid == uuid)
+    await connection.execute(query.with_for_update(of=_HEADS))
+    return await deployment_row(connection, uuid)
+
+
+async def _only(connection: AsyncConnection, query: Select[Any], uuid: str) -> RowMapping:
+    found = await connection.execute(query.where(_ROWS.c.uuid == uuid))
+    row: RowMapping | None = found.mappings().one_or_none()
     if row is None:
         raise NotFound(f"no deployment {uuid}", hint="see apollo history")
     return row
 
 
-async def locked_deployment(connection: AsyncConnection, uuid: str) -> RowMapping:
-    """A deployment's row, its environment held until the transaction ends."""
-    heads = tables.environments
-    mine = (heads.c.application == _ROWS.c.application) & (heads.c.name == _ROWS.c.environment)
-    query = select(heads.c.name).join(_ROWS, mine).where(_ROWS.c.uuid == uuid)
-    await connection.execute(query.with_for_update(of=heads))
-    return await deployment_row(connection, uuid)
-
-
 async def _no_number(
     connection: AsyncConnection, application: str, environment: str, number: int
 ) -> NotFound:
-    heads = tables.environments
-    query = select(heads.c.last_number).where(
-        heads.c.application == application, heads.c.name == environment
+    query = select(_HEADS.c.last_number).where(
+        _HEADS.c.application == application, _HEADS.c.name == environment
     )
     last = (await connection.execute(query)).scalar_one_or_none()
     if last is None:

@@ -156,14 +156,6 @@ class Environments:
             hint=f"it was first applied at {first.applied_at:%Y-%m-%dT%H:%M:%SZ}",
         )
 
-    async def revision(self, application: str, name: str) -> int:
-        """The newest revision; 0 where the environment was never applied."""
-        query = select(_HEAD.c.revision).where(
-            _HEAD.c.application == application, _HEAD.c.name == name
-        )
-        async with self._database.read() as connection:
-            return (await connection.execute(query)).scalar_one_or_none() or 0
-
     async def newest(self) -> "list[tuple[str, str, int]]":
         """Application, name and newest revision of each environment: quickly, without content."""
         query = select(_HEAD.c.application, _HEAD.c.name, _HEAD.c.revision)

@@ -65,6 +65,15 @@ async def test_a_workflow_opens_one_deployment(tmp_path: Path) -> None:
         assert None is await catalog.deployments.by_workflow("w2")
 
 
+async def test_it_comes_with_the_newest_revision_of_its_environment(tmp_path: Path) -> None:
+    async with shop_catalog(tmp_path) as catalog:
+        await catalog.environments.apply(environment(name="dev"), ["dev"], "anna")
+        first = await catalog.deployments.open(_new("w1"))
+        assert await catalog.deployments.with_newest(first.uuid) == (first, 1)
+        await catalog.environments.apply(environment(5), ["prod"], "anna")
+        assert await catalog.deployments.with_newest(first.uuid) == (first, 2)
+
+
 async def test_states_and_times(tmp_path: Path) -> None:
     clock = StandingClock()
     async with shop_catalog(tmp_path, clock=clock) as catalog:
@@ -107,6 +116,8 @@ async def test_unknown_deployments_and_environments(tmp_path: Path) -> None:
             await catalog.deployments.get("shop", "staging", 1)
         with pytest.raises(NotFound):
             await catalog.deployments.by_uuid("nobody")
+        with pytest.raises(NotFound):
+            await catalog.deployments.with_newest("nobody")
         with pytest.raises(NotFound):
             await catalog.deployments.end("nobody", DeploymentState.FAILED)
 

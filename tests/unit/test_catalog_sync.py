@@ -10,7 +10,7 @@ from apollo.domain.plan import PlannedHost
 from apollo.domain.rollback import RollbackTurn
 from apollo.domain.status import DeploymentState, Outcome
 from apollo.domain.sync import JudgeInput, Sight
-from tests.support.catalogs import digest, ended, environment, release, shop_catalog
+from tests.support.catalogs import digest, ended, release, shop_catalog
 
 HOSTS = ("web1", "web2", "web3", "web4")
 
@@ -121,14 +121,6 @@ async def test_a_restart_and_a_sync_leave_the_current_release(tmp_path: Path) ->
         "web3": "a",
         "web4": "a",
     }
-
-
-async def test_the_newest_revision_is_known_without_its_content(tmp_path: Path) -> None:
-    async with shop_catalog(tmp_path) as catalog:
-        assert await catalog.environments.revision("shop", "prod") == 1
-        await catalog.environments.apply(environment(5), ["prod"], "ada")
-        assert await catalog.environments.revision("shop", "prod") == 2
-        assert await catalog.environments.revision("shop", "nosuch") == 0
 
 
 async def test_a_host_in_the_middle_of_a_turn_is_an_open_case(tmp_path: Path) -> None:
