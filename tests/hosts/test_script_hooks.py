@@ -3,8 +3,11 @@
 import os
 import socket
 import stat
+import subprocess
+import time
 from collections.abc import Iterator
 from dataclasses import replace
+from importlib import resources
 from pathlib import Path
 
 import pytest
@@ -138,6 +141,29 @@ def test_a_connection_is_no_listener(host: Host) -> None:
     accepted.close()
 
     assert answer.outcome(job.names) == "done"
+
+
+READ_LINES = "while read -r _ local _ state _; do :; done </proc/net/tcp; exit 1"
+
+
+def test_many_connections_do_not_keep_the_turn(host: Host) -> None:
+    """The control reads the same table line by line, which these shells do byte by byte."""
+    if host.shell.startswith("bash"):
+        pytest.skip("bash reads more at once")
+    with socket.create_server(("127.0.0.1", 0), backlog=100) as server:
+        for _ in range(3000):  # each is in the table for a minute
+            with socket.create_connection(server.getsockname()):
+                server.accept()[0].close()
+    steps = resources.files("apollo.hosts").joinpath("remote", "steps.sh").read_text("utf-8")
+
+    def seconds(text: str) -> float:
+        began = time.monotonic()
+        run = subprocess.run([*host.shell.split(), "-c", text], check=False)
+        assert run.returncode == 1
+        return time.monotonic() - began
+
+    looked = min(seconds(f"{steps}\nhex=:FFFFF; listens") for _ in range(3))
+    assert looked < min(seconds(READ_LINES) for _ in range(3)) / 2
 
 
 # Hooks that nobody would wish for
