@@ -16,6 +16,7 @@ with workflow.unsafe.imports_passed_through():
     from apollo.workflows.words import update_id
 
 ACCEPTED_BY_NAME = "those that are accepted are these"
+RETRIED_WERE_ACCEPTED = "those that were to have another turn were accepted too"
 IN_THEIR_OWN_WAVE = "who is due in a later wave waits for it"
 HOSTS = 'JSON: {"hosts": "web3 | @failed"} or {"error": "HookFailed start exit 3"}'
 
@@ -97,9 +98,12 @@ class HostWords(Controlled):
                 SteerInput(deployment=self.opened.deployment, hosts=tuple(others), why=LEFT_OUT),
                 **quick(f"skip {len(others)} hosts"),
             )
-        accepted = self.known.accepted > 0 and found.unreachable > 0
-        replaced = accepted and not workflow.patched(ACCEPTED_BY_NAME)
-        self.known = self.known.uncounted(found, accepts_others=replaced)
+        accepted = self.known.accepted > 0
+        replaced = accepted and found.unreachable and not workflow.patched(ACCEPTED_BY_NAME)
+        again = accepted and found.unreachable_again
+        if again and not workflow.patched(RETRIED_WERE_ACCEPTED):
+            found = found.model_copy(update={"unreachable_again": 0})
+        self.known = self.known.uncounted(found, accepts_others=bool(replaced))
 
     async def _retry(self, found: Steered) -> None:
         await workflow.execute_activity_method(

@@ -173,7 +173,8 @@ class Known:
 
     def uncounted(self, found: Steered, *, accepts_others: bool = False) -> "Known":
         """They are missed no more; `accepts_others`: others may be in their place."""
-        accepted = self.accepted - (0 if accepts_others else found.unreachable)
+        less = found.unreachable + found.unreachable_again
+        accepted = self.accepted - (0 if accepts_others else less)
         return replace(
             self,
             unreachable=self.unreachable - found.unreachable,

@@ -46,6 +46,8 @@ class Steered(Wire):
     failures: int = 0
     """Failures and unreachable hosts among them, of batches that have ended."""
     unreachable: int = 0
+    unreachable_again: int = 0
+    """Unreachable hosts among them that somebody has asked another turn for: they count no more."""
 
     @property
     def names(self) -> str:
@@ -116,6 +118,7 @@ def steered(given: SteeringInput, fleet: Fleet, rows: Sequence[Row]) -> Steered:
         ),
         failures=sum(Ended(row.outcome, row.was_broken).failed for row in counted if row.outcome),
         unreachable=sum(_away(row) and not _now(given, row) for row in counted),
+        unreachable_again=sum(_away(row) and row.pending for row in chosen),
     )
 
 

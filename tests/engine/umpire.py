@@ -170,6 +170,7 @@ class Umpire:
     def left(self, host: str) -> None:
         """A host was skipped."""
         self.hosts[host].outcome, self.hosts[host].left = "skipped", True
+        self.hosts[host].due = False
         self._last = self.now()
 
     def went_back(self, hosts: list[str]) -> None:

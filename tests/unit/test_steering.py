@@ -116,6 +116,16 @@ def test_no_more_than_fit_into_a_history() -> None:
     assert len(steered(given, fleet, many[1:]).hosts) == MOST
 
 
+def test_who_was_unreachable_and_is_retried_counts_no_more_and_was_accepted() -> None:
+    given = SteeringInput(deployment="d", action="skip", hosts="@failed")
+    retried = [
+        row.model_copy(update={"again": row.turns}) if row.host == "a4" else row for row in rows()
+    ]
+    found = steered(given, FLEET, retried)
+    assert (found.unreachable, found.unreachable_again) == (1, 1)
+    assert steered(given, FLEET, list(rows())).unreachable_again == 0
+
+
 def test_a_host_is_due_again_until_it_has_had_its_turn() -> None:
     row = next(rows()).model_copy(update={"turns": 1, "ended_at": datetime.now(UTC)})
     assert not row.pending

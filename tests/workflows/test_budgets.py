@@ -117,6 +117,23 @@ async def test_each_unreachable_host_beyond_an_accepted_number_pauses_again(stag
     assert (result.state, result.outcomes) == ("partial", {"updated": 5, "unreachable": 3})
 
 
+async def test_nobody_is_accepted_for_one_that_is_retried_and_then_skipped(stage: Stage) -> None:
+    play = await stage.play(hosts=8, locations=1, max_unreachable=0, max_unavailable=1)
+    play.script.fail("h1", "h3", end=ConnectFailed)
+    play.script.hold("h2")
+    running = await play.start()
+    await paused_for(running, "1 hosts are unreachable")
+    await running.said.retry("h1")
+    await running.said.skip("h1")
+    await running.said.resume()
+    await running.until("running")
+    play.script.let_go()
+    await paused_for(running, "1 hosts are unreachable")
+    await running.said.resume()
+    result = await running.result()
+    assert result.outcomes == {"updated": 6, "skipped": 1, "unreachable": 1}
+
+
 async def test_no_room_pauses_names_the_locations_and_resume_goes_on(stage: Stage) -> None:
     play = await stage.play(hosts=6, max_failures=6)
     await play.deploy("1.0")
