@@ -126,7 +126,7 @@ async def test_a_build_whose_workers_poll_too_little_is_refused(
             await switch(client, "1", needed, by="ada", wait=AT_ONCE)
         await workers.of(stack, "1", "all")
         await workers.of(stack, "other", "hosts", locations=["ams1"])
-        await eventually(lambda: _polls(client, "apollo-hosts"))
+        await eventually(lambda: _polls(client, *QUEUES))
         with pytest.raises(Refused, match="polls apollo-hosts-ams1: ") as caught:
             await switch(client, "1", needed, by="ada", wait=timedelta(seconds=1))
         assert "APOLLO_BUILD_ID=1 apollo worker --role hosts --locations ams1" in caught.value.hint
@@ -136,8 +136,8 @@ async def test_a_build_whose_workers_poll_too_little_is_refused(
         assert await current_build(client) == "1"
 
 
-async def _polls(client: Client, queue: str) -> bool:
-    return bool(await present(client, queue, "1"))
+async def _polls(client: Client, *queues: str) -> bool:
+    return all([await present(client, each, "1") for each in queues])
 
 
 async def test_workers_that_come_late_are_waited_for(client: Client, workers: Workers) -> None:
