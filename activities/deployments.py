@@ -12,16 +12,14 @@ from apollo.activities.explained import explained
 from apollo.activities.host_keys import accepted_keys, keep_accepted
 from apollo.activities.lease import LeaseKeeper
 from apollo.activities.loading import out_of, turns_of
+from apollo.activities.outline import outline
 from apollo.activities.trail import Place, Trail, trace_of
 from apollo.catalog.records import HostRow, NewDeployment, StoredDeployment
 from apollo.domain.budget import Ended, end_state
-from apollo.domain.capacity import allowance, side_by_side
+from apollo.domain.capacity import allowance
 from apollo.domain.caveats import some
 from apollo.domain.deployment import DeploymentRequest
-from apollo.domain.environment import Environment
-from apollo.domain.plan import BATCH, HostState
-from apollo.domain.progress import default_deadline
-from apollo.domain.relay import relays
+from apollo.domain.plan import HostState
 from apollo.domain.rollback import EndedHost, rollback_plan
 from apollo.domain.rollout import (
     BatchHosts,
@@ -40,13 +38,11 @@ from apollo.domain.rollout import (
     RecordInput,
     RollbackPlan,
     StateInput,
-    WaveOutline,
     WindowsInput,
     WindowsLook,
 )
-from apollo.domain.staging import staging_limit
-from apollo.domain.status import DeploymentState, Outcome, Serving
-from apollo.domain.turn import longest_turn, skipped
+from apollo.domain.status import Outcome, Serving
+from apollo.domain.turn import skipped
 from apollo.domain.windows import change_text, standing
 from apollo.errors import Refused
 from apollo.planning import prepare
@@ -95,7 +91,7 @@ class DeploymentActivities:
             await self.store.put_bytes(manifest.canonical())
         stored = known or await self._number(given, prepared)
         await self._audit_start(stored, request)
-        opened = _opened(stored, prepared, request, self.takeover)
+        opened = outline(stored, prepared, request, self.takeover)
         plan = prepared.plan.hosts
         summary = opened.model_dump(mode="json")
         first = await self.catalog.plans.store(
@@ -213,8 +209,7 @@ class DeploymentActivities:
         place = stored.application, stored.environment
         planned = await self.catalog.environments.planned(*place, stored.revision)
         now = await self.catalog.environments.planned(*place, newest)
-        left = {host.name for host in planned.fleet.hosts}
-        return frozenset(left - {host.name for host in now.fleet.hosts})
+        return planned.fleet.names() - now.fleet.names()
 
     @activity.defn
     @explained
@@ -376,65 +371,6 @@ async def check_lease(
 def folder_of(stored: StoredDeployment) -> str:
     """The release's folder on hosts that do not have it yet."""
     return f"{stored.opened_at:%Y%m%dT%H%M%SZ}-{stored.release}"
-
-
-def _opened(
-    stored: StoredDeployment, prepared: Prepared, request: DeploymentRequest, takeover: timedelta
-) -> Opened:
-    plan, strategy = prepared.plan, prepared.environment.strategy
-    one_location = strategy.spread == "one_location_at_a_time"
-    balancer, gated = prepared.environment.balancer, not request.overrides
-    limits = [longest_turn(m, balancer) for m in prepared.distinct.values()]
-    limits += [longest_turn(setup, balancer) for setup in prepared.setups]
-    turn_limit = max(limits, default=timedelta(hours=1))
-    width = 1 if one_location else side_by_side(plan.allowance, BATCH)
-    return Opened(
-        deployment=stored.uuid,
-        number=stored.number,
-        label=stored.label,
-        release=stored.release,
-        previous_release=stored.previous_release,
-        hosts=len(plan.hosts),
-        locations=prepared.environment.fleet.sizes(),
-        waves=tuple(
-            WaveOutline(
-                number=wave.number,
-                hosts=wave.hosts,
-                batches=wave.batches,
-                barriers=wave.barriers,
-                bake=wave.bake,
-                approval=wave.approval and gated,
-            )
-            for wave in plan.waves
-        ),
-        allowance=plan.allowance,
-        side_by_side=width,
-        relays=not one_location and relays(sum(wave.batches for wave in plan.waves), width),
-        failures_allowed=plan.failures_allowed,
-        unreachable_allowed=plan.unreachable_allowed,
-        on_failure=strategy.on_failure,
-        approval=prepared.environment.approval and gated and not request.approved,
-        windows=prepared.environment.timed and gated,
-        alarms=bool(prepared.environment.alarms),
-        override=request.override.strip(),
-        one_location=one_location,
-        turn_limit=turn_limit,
-        progress_deadline=strategy.progress_deadline or default_deadline(turn_limit),
-        takeover=takeover,
-        once=prepared.once,
-        staging_limit=staging_limit(prepared.distinct.values()),
-        notify=_asked(prepared.environment),
-    )
-
-
-def _asked(environment: Environment) -> dict[str, tuple[int, ...]]:
-    """Which webhooks are to be told of each state."""
-    hooks = list(enumerate(environment.notify))
-    asked = {
-        str(state): tuple(number for number, hook in hooks if str(state) in hook.on)
-        for state in DeploymentState
-    }
-    return {state: numbers for state, numbers in asked.items() if numbers}
 
 
 def _failed_back(row: HostRow) -> bool:

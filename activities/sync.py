@@ -205,7 +205,7 @@ def _shows_gone(given: SurveyInput) -> bool:
 
 def _gone(applied: AppliedEnvironment, states: dict[str, HostState]) -> list[Found]:
     """Hosts that are known to have run something, and that the inventory has no more."""
-    there = {host.name for host in applied.environment.fleet.hosts}
+    there = applied.environment.fleet.names()
     return [
         Found(host=name, finding=Finding.GONE, runs=state.release or "")
         for name, state in states.items()

@@ -60,7 +60,7 @@ def queues_needed(environments: Iterable[Environment]) -> list[str]:
     """The queues without which some deployment to these environments would wait."""
     found = {names.hosts_queue()}
     for each in environments:
-        here = {host.location for host in each.fleet.hosts}
+        here = each.fleet.locations()
         found |= {names.hosts_queue(place) for place in each.own_workers if place in here}
     return [names.CONTROL_QUEUE, *sorted(found)]
 

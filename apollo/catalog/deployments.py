@@ -18,6 +18,7 @@ from apollo.errors import NotFound
 _ROWS = tables.deployments
 _HOSTS = tables.deployment_hosts
 _HEADS = tables.environments
+_DEPLOYMENTS = select(_ROWS)
 _OF_ITS_OWN = (_HEADS.c.application == _ROWS.c.application) & (_HEADS.c.name == _ROWS.c.environment)
 _WITH_A_RELEASE = (DeploymentState.SUCCEEDED, DeploymentState.PARTIAL)
 
@@ -77,7 +78,7 @@ class Deployments:
             NotFound: There is none.
         """
         async with self._database.read() as connection:
-            return _record(await deployment_row(connection, uuid))
+            return _record(await _row(connection, uuid))
 
     async def with_newest(self, uuid: str) -> tuple[StoredDeployment, int]:
         """The deployment of that uuid, and the newest revision of its environment.
@@ -87,7 +88,7 @@ class Deployments:
         """
         query = select(_ROWS, _HEADS.c.revision.label("newest")).join(_HEADS, _OF_ITS_OWN)
         async with self._database.read() as connection:
-            row = await _only(connection, query, uuid)
+            row = await _row(connection, uuid, query)
         return _record(row), row["newest"]
 
     async def by_workflow(self, workflow_id: str) -> StoredDeployment | None:
@@ -139,7 +140,7 @@ class Deployments:
                 .where(_HOSTS.c.deployment == uuid, _HOSTS.c.outcome.is_(None))
                 .values(outcome=Outcome.NOT_STARTED)
             )
-            return _record(await deployment_row(connection, uuid))
+            return _record(await _row(connection, uuid))
 
     async def current_release(self, application: str, environment: str) -> str | None:
         """The release of the last deployment of the whole fleet that succeeded, or in part."""
@@ -183,23 +184,20 @@ class Deployments:
         return await self._all(query.limit(limit))
 
 
-async def deployment_row(connection: AsyncConnection, uuid: str) -> RowMapping:
-    """A deployment's row.
+async def locked_deployment(connection: AsyncConnection, uuid: str) -> RowMapping:
+    """A deployment's row, its environment held until the transaction ends.
 
     Raises:
-        NotFound: There is none.
+        NotFound: There is no such deployment.
     """
-    return await _only(connection, select(_ROWS), uuid)
-
-
-async def locked_deployment(connection: AsyncConnection, uuid: str) -> RowMapping:
-    """A deployment's row, its environment held until the transaction ends."""
     query = select(_HEADS.c.name).join(_ROWS, _OF_ITS_OWN).where(_ROWS.c.uuid == uuid)
     await connection.execute(query.with_for_update(of=_HEADS))
-    return await deployment_row(connection, uuid)
+    return await _row(connection, uuid)
 
 
-async def _only(connection: AsyncConnection, query: Select[Any], uuid: str) -> RowMapping:
+async def _row(
+    connection: AsyncConnection, uuid: str, query: Select[Any] = _DEPLOYMENTS
+) -> RowMapping:
     found = await connection.execute(query.where(_ROWS.c.uuid == uuid))
     row: RowMapping | None = found.mappings().one_or_none()
     if row is None:
@@ -223,7 +221,7 @@ async def _no_number(
 
 
 def _of(application: str | None, environment: str | None) -> Select[Any]:
-    query: Select[Any] = select(_ROWS)
+    query: Select[Any] = _DEPLOYMENTS
     if application is not None:
         query = query.where(_ROWS.c.application == application)
     if environment is not None:

@@ -94,7 +94,7 @@ class Polling(Connection):
         own: dict[str, bool] = {}
         shared = not applied
         for each in applied:
-            for location in dict.fromkeys(h.location for h in each.environment.fleet.hosts):
+            for location in each.environment.fleet.locations():
                 mine = location in each.environment.own_workers
                 own[location] = own.get(location, False) or mine
                 shared = shared or not mine

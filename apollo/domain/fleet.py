@@ -57,6 +57,10 @@ class Fleet(Wire):
 
     hosts: tuple[Host, ...]
 
+    def names(self) -> frozenset[str]:
+        """The names of its hosts."""
+        return frozenset(host.name for host in self.hosts)
+
     def locations(self) -> list[str]:
         """The locations that have hosts, in the order of the inventory."""
         return list(dict.fromkeys(host.location for host in self.hosts))

@@ -159,7 +159,7 @@ def _candidates(
     limit: Sequence[str] | None,
     redeploy: bool,
 ) -> list[Candidate]:
-    names = {host.name for host in fleet.hosts}
+    names = fleet.names()
     if unknown := [name for name in limit or () if name not in names]:
         raise ValueError(f"limit: the fleet has no host {some(unknown)}")
     wanted = names if limit is None else set(limit)

@@ -196,7 +196,8 @@ class _Attempt:
         if not answer.reverting:
             job = activate_job(self.given, self.new, await self._running_side(answer) or old)
             back = bare_job(self.given, self.new, old)
-            answer = await self._drain(answer, (*job.names, *back.names), old, back)
+            by_hand = hand_job(self.given, self.new, old, back, self._offline) if old else b""
+            answer = await self._drain(answer, (*job.names, *back.names), by_hand)
             answer = await self._run("activate", job)
             failure = await self._verify(answer, self.new, "start")
             if failure is None:
@@ -279,14 +280,16 @@ class _Attempt:
 
     # Out of service and back
 
-    async def _drain(
-        self,
-        answer: Answer,
-        steps: Sequence[str],
-        old: Side | None = None,
-        back: Job | None = None,
-    ) -> Answer:
-        """Out of the balancer; records are allocated for all steps that may have to be written."""
+    @property
+    def _offline(self) -> str | None:
+        """The file that takes the host out, where its balancer looks at one."""
+        return self.traffic.offline_file if self.traffic else None
+
+    async def _drain(self, answer: Answer, steps: Sequence[str], by_hand: bytes = b"") -> Answer:
+        """Out of the balancer; records are allocated for all steps that may have to be written.
+
+        `by_hand` is the job of putting back that a person can run without Apollo.
+        """
         self._step("drain")
         traffic, found = self.traffic, answer.balancer or answer.balancer_before
         if found is None and self.given.was_lost:
@@ -295,9 +298,7 @@ class _Attempt:
             await traffic.quiet(answer)
             found = await traffic.find() if found is None else found
         self.footing.drained = True
-        offline = traffic.offline_file if traffic else None
-        by_hand = hand_job(self.given, self.new, old, back, offline) if old and back else b""
-        answer = await self.root.drain(found or "", offline, steps, by_hand)
+        answer = await self.root.drain(found or "", self._offline, steps, by_hand)
         if traffic:
             traffic.found = answer.balancer or ""
             if answer.steps.keys().isdisjoint(steps):
@@ -306,7 +307,7 @@ class _Attempt:
 
     async def _settle(self, verdict: str, answer: Answer) -> Answer:
         self._step("settle")
-        online = self.traffic.offline_file if self.traffic and verdict != "broken" else None
+        online = None if verdict == "broken" else self._offline
         return await self.root.settle(verdict, self.new.manifest.keep, online)
 
     async def _restore(self, answer: Answer, failure: Failure | None) -> TurnRecord:
