@@ -57,7 +57,7 @@ def test_up_runs_temporal_and_a_worker_and_ends_them(
 
 def child(parent: int, name: str, other_than: int = 0) -> int:
     """Wait for a process of that name below `parent`."""
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 60
     while time.monotonic() < deadline:
         for entry in os.listdir("/proc"):
             if entry.isdigit() and int(entry) != other_than and _is_child(entry, parent, name):

@@ -114,7 +114,7 @@ async def test_the_drain_waits_for_requests_and_goes_on_after_the_limit(
     await haproxy.command("set server shop/web2 state maint")
     reader, writer = await asyncio.open_connection("127.0.0.1", haproxy.port)
     writer.write(b"GET /hang HTTP/1.1\r\nHost: x\r\n\r\n")
-    await asyncio.wait_for(upstream[0].hanging.wait(), 10)
+    await asyncio.wait_for(upstream[0].hanging.wait(), 60)
 
     await balancer.drain(WEB1)
     assert not await until_drained(balancer, WEB1)

@@ -22,7 +22,7 @@ from temporalio.testing import TimeSkipper
 from temporalio.worker import Worker
 
 from apollo import errors, names, planning
-from apollo.activities import deployments
+from apollo.activities import outline
 from apollo.activities.alarms import AlarmActivities
 from apollo.activities.deployments import DeploymentActivities
 from apollo.activities.host_keys import KeyActivities
@@ -413,6 +413,15 @@ class Running:
         await until(shown, f"{self.id} is {state}")
         return await self.stored()
 
+    async def batch_heard(self, word: str, **batch: Any) -> None:
+        """Wait until a batch was told to hold ("paused"), to end ("stop") or another word."""
+
+        async def told() -> bool:
+            words = await heard(self, self.batch(**batch))
+            return any(each.get(word) for _, each in words)
+
+        await until(told, f"{self.batch(**batch)} has heard of {word}")
+
     async def audit(self) -> list[AuditEntry]:
         """What was said to it, the oldest first, without its start."""
         stored = await self.stored()
@@ -583,7 +592,7 @@ async def until(
 def small_batches(size: int) -> Iterator[None]:
     """Plans whose batches have so many hosts; nothing else is different."""
     small = partial(make_plan, batch_size=size)
-    with patch.object(planning, "make_plan", small), patch.object(deployments, "BATCH", size):
+    with patch.object(planning, "make_plan", small), patch.object(outline, "BATCH", size):
         yield
 
 
@@ -653,12 +662,6 @@ async def looks(running: Running, batch: str = "") -> int:
     events = await running.events(batch or running.batch())
     scheduled = [event.activity_task_scheduled_event_attributes for event in events]
     return sum(each.activity_type.name == "look_again" for each in scheduled)
-
-
-async def batch_has_heard(running: Running, word: str) -> bool:
-    """Whether the first batch was told to hold ("paused") or to end ("stop")."""
-    told = await heard(running, running.batch(1, 1, "forward"))
-    return any(each.get(word) for _, each in told)
 
 
 @asynccontextmanager

@@ -170,4 +170,4 @@ async def test_readers_do_not_wait_for_the_writer(tmp_path: Path) -> None:
         async with database.write() as writing:
             await writing.execute(text("INSERT INTO applications VALUES ('shop', '[]')"))
 
-            assert await asyncio.wait_for(catalog.environments.list(), 5) == []
+            assert await asyncio.wait_for(catalog.environments.list(), 60) == []

@@ -80,7 +80,7 @@ async def test_writers_of_one_environment_wait_for_each_other(
                 while not await _waiting(holding):
                     assert not task.done(), f"{deed} did not wait"
                     await asyncio.sleep(0.01)
-            await asyncio.wait_for(task, 10)
+            await asyncio.wait_for(task, 60)
             for other in work.values():
                 other.close()
 

@@ -170,7 +170,7 @@ async def test_nobody_waits_for_longer_than_the_timeout(
 ) -> None:
     monkeypatch.setattr(webhooks, "TIMEOUT", 0.2)
     receiver.answers["/secret"] = ["hang"]
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         error = await failed(receiver.url("/secret"))
     assert isinstance(error, Undelivered)
     assert "gave no answer within" in error.message

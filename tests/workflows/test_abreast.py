@@ -118,6 +118,8 @@ async def test_an_abort_ends_all_of_them(stage: Stage) -> None:
     running = await shop.start("2.0")
     await shop.under_way(12)
     await running.said.abort()
+    for number in (1, 2, 3):
+        await running.batch_heard("stop", number=number)
     shop.script.let_go()
     result = await running.result()
 

@@ -1,9 +1,8 @@
 """Approvals, bakes and pace."""
 
 import asyncio
-import time
 
-from tests.support.stage import Stage, until
+from tests.support.stage import Running, Stage, heard, until
 
 
 async def test_nothing_begins_and_no_lease_is_taken_before_approval(stage: Stage) -> None:
@@ -74,13 +73,11 @@ async def test_a_wave_bakes_before_the_next(stage: Stage) -> None:
     play = await stage.play(hosts=4, waves=[{"share": 1, "bake": "1500ms"}, "100%"])
     running = await play.start()
     await running.until("baking")
-    baking = time.monotonic()
     assert len(play.script.begun()) == 1
     assert (await running.result()).state == "succeeded"
     first = play.script.turns[0].ended
     assert first is not None
     assert play.script.turns[1].began - first >= 1.5
-    assert time.monotonic() - baking < 10
 
 
 async def test_a_rollback_ends_a_bake_and_an_abort_ends_the_last_one(stage: Stage) -> None:
@@ -120,7 +117,7 @@ async def test_a_pace_takes_effect_at_the_next_free_lane(stage: Stage) -> None:
     assert set(first) < set(wider)
 
     await running.said.pace("1")
-    await asyncio.sleep(0.3)
+    await until(lambda: _narrowed(running), "the batch has heard of it")
     assert len(play.script.running()) == 6
     for host in wider[:4]:
         play.script.held = {f"h{n}" for n in range(1, 13)} - set(wider[: wider.index(host) + 1])
@@ -129,6 +126,11 @@ async def test_a_pace_takes_effect_at_the_next_free_lane(stage: Stage) -> None:
     assert len(play.script.turns) == 6, "no lane is refilled above the new pace"
     play.script.let_go()
     assert (await running.result()).state == "succeeded"
+
+
+async def _narrowed(running: Running) -> bool:
+    told = await heard(running, running.batch())
+    return bool(told) and told[-1][1]["allowance"]["fleet"] == 2
 
 
 async def test_a_pace_holds_in_later_waves_too(stage: Stage) -> None:

@@ -19,6 +19,7 @@ async def test_hosts_that_are_skipped_have_no_turn(stage: Stage) -> None:
     assert play.script.running() == ["h1"]
     said = await running.said.skip("h1 | h2 | h5", reason="being repaired")
     assert said == "skip: 3 hosts: h1, h2, h5; it is running"
+    await running.batch_heard("skip")
     play.script.let_go()
     result = await running.result()
     assert (result.state, result.outcomes) == ("partial", {"updated": 4, "skipped": 2})

@@ -201,8 +201,7 @@ async def test_turns_that_a_dead_deployment_had_begun_count_as_out_and_come_firs
     play.script.hold("h3", "h8")
     first = await play.start("1.1")
     await until(lambda: len(play.script.turns) == 12, "all have begun")
-    await play.under_way(2)
-    await asyncio.sleep(0.5)
+    await until(lambda: _have_returned(first, 10), "the server knows how ten of them ended")
     await first.handle.terminate()
     await stage.client.get_workflow_handle(first.batch()).terminate()
     play.script.turns.clear()
@@ -218,6 +217,13 @@ async def test_turns_that_a_dead_deployment_had_begun_count_as_out_and_come_firs
     assert states["h3"].serving == "lost"
     play.script.let_go()
     assert (await second.result()).state == "succeeded"
+
+
+async def _have_returned(running: Running, count: int) -> bool:
+    events = await running.events(running.batch())
+    ends = [event.activity_task_completed_event_attributes for event in events]
+    turns = {event.event_id for event in events if scheduled([event])}
+    return sum(end.scheduled_event_id in turns for end in ends) == count
 
 
 async def test_a_host_that_was_being_tried_again_is_lost_too(stage: Stage) -> None:

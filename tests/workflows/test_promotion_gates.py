@@ -1,7 +1,6 @@
 """Newer releases supersede older ones at a gate; bakes count from the end of a deployment."""
 
 import asyncio
-import time
 from datetime import timedelta
 
 from apollo.domain.pipeline import Stage as PipelineStage
@@ -107,9 +106,7 @@ async def test_whoever_begins_later_waits_for_the_bake_of_the_stage_before(stage
     (dev,) = await stage.catalog.deployments.list(play.application, "dev")
     assert dev.ended_at is not None
     assert f"{dev.ended_at + timedelta(hours=1):%Y-%m-%d %H:%M:%S}" in waits.detail
-    begun = time.monotonic()
     await asyncio.sleep(0.3)
     assert (await later.stored()).state == "baking"
     await later.said.reject()
     assert (await later.result()).state == "rejected"
-    assert time.monotonic() - begun < 20

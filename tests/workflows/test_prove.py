@@ -147,6 +147,7 @@ async def test_hosts_that_people_spoke_of(stage: Stage) -> None:
     await play.began("h4")
     await running.said.skip("h6", reason="its disk is dying")
     await running.said.retry("h1", reason="its disk was full")
+    await running.batch_heard("skip", wave=2)
     play.script.let_go()
     rows = await rows_of(running)
     assert await rows.broken() == {}

@@ -4,7 +4,7 @@ import pytest
 
 from apollo.domain.status import Outcome
 from apollo.errors import Refused
-from tests.support.stage import Stage, batch_has_heard, until
+from tests.support.stage import Stage
 
 
 async def test_each_host_keeps_what_it_runs(stage: Stage) -> None:
@@ -70,7 +70,7 @@ async def test_rollback_ends_it_at_the_next_host_boundary(stage: Stage) -> None:
     running = play.running(handle.workflow_id)
     begun = await play.under_way(2)
     await running.said.rollback("enough")
-    await until(lambda: batch_has_heard(running, "stop"), "the batch has heard of it")
+    await running.batch_heard("stop")
     play.script.let_go()
     result = await running.result()
     assert result.state == "aborted"

@@ -82,7 +82,7 @@ async def test_an_abort_by_signal_and_signals_that_come_too_late(stage: Stage) -
     await running.signal("resume")
     await running.signal("abort", "--input", '{"reason": "enough"}')
     await running.signal("pause")
-    await asyncio.sleep(1.5)  # the batch hears of it
+    await running.batch_heard("stop")
     play.script.let_go()
     result = await running.result()
     assert (result.state, result.detail) == ("aborted", "abort: enough")

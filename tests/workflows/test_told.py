@@ -16,7 +16,6 @@ from tests.support.stage import (
     Play,
     Running,
     Stage,
-    batch_has_heard,
     ending_during_a_write,
     heard,
     records,
@@ -44,7 +43,7 @@ async def test_what_is_said_later_it_is_told(stage: Stage) -> None:
     """The control of the test before."""
     play, running = await held(stage)
     await running.said.pause()
-    await until(lambda: batch_has_heard(running, "paused"), "the batch has heard of it")
+    await running.batch_heard("paused")
     await running.said.resume()
     play.script.let_go()
     await running.result()

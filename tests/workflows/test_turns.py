@@ -4,7 +4,7 @@ import asyncio
 
 from temporalio.client import WorkflowExecutionStatus
 
-from tests.support.stage import Stage, batch_has_heard, failures, until
+from tests.support.stage import Running, Stage, failures, until
 
 
 async def test_while_paused_no_turn_begins_and_turns_in_flight_end(stage: Stage) -> None:
@@ -13,7 +13,7 @@ async def test_while_paused_no_turn_begins_and_turns_in_flight_end(stage: Stage)
     running = await play.start()
     begun = await play.under_way(2)
     await running.said.pause()
-    await until(lambda: batch_has_heard(running, "paused"), "the batch has heard of it")
+    await running.batch_heard("paused")
     play.script.let_go()
     await play.under_way(0)
     await asyncio.sleep(0.5)
@@ -31,7 +31,8 @@ async def test_cancelling_the_workflow_is_abort_and_cancels_no_turn(stage: Stage
     running = await play.start()
     await play.under_way(2)
     await stage.temporal("workflow", "cancel", "-w", running.id)
-    await asyncio.sleep(1.5)
+    await running.batch_heard("stop")
+    await asyncio.sleep(0.5)
     assert len(play.script.running()) == 2
     play.script.let_go()
     result = await running.result()
@@ -107,7 +108,7 @@ async def test_a_terminated_deployment_leaves_its_batch_to_end_its_turns(stage: 
     running = await play.start()
     begun = await play.under_way(2)
     await running.handle.terminate()
-    await asyncio.sleep(1.5)
+    await until(lambda: _cancelled(running), "the server has asked the batch to end")
     play.script.let_go()
     batch = stage.client.get_workflow_handle(running.batch())
     await until(lambda: _closed(batch), "the batch ends")
@@ -116,6 +117,11 @@ async def test_a_terminated_deployment_leaves_its_batch_to_end_its_turns(stage: 
     outcomes = await running.outcomes()
     assert {host: outcomes[host] for host in begun} == dict.fromkeys(begun, "updated")
     assert failures(await running.events(running.batch())) == []
+
+
+async def _cancelled(running: Running) -> bool:
+    kinds = [each.WhichOneof("attributes") for each in await running.events(running.batch())]
+    return "workflow_execution_cancel_requested_event_attributes" in kinds
 
 
 async def _closed(handle: object) -> bool:
