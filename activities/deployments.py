@@ -11,7 +11,7 @@ from temporalio.exceptions import ApplicationError
 from apollo.activities.explained import explained
 from apollo.activities.host_keys import accepted_keys, keep_accepted
 from apollo.activities.lease import LeaseKeeper
-from apollo.activities.loading import out_of, turns_of
+from apollo.activities.loading import away_of, out_of, turns_of
 from apollo.activities.outline import outline
 from apollo.activities.trail import Place, Trail, trace_of
 from apollo.catalog.records import HostRow, NewDeployment, StoredDeployment
@@ -146,7 +146,8 @@ class DeploymentActivities:
         keys = await self.catalog.keys.lines(*place, hosts)
         adopted = await self.catalog.adoptions.hosts(*place)
         release = (await self.catalog.releases.get(stored.application, stored.release)).release
-        turns = turns_of(environment, release.setup, rows, states, keys, adopted)
+        away = away_of(load, rows, gone)
+        turns = turns_of(environment, release.setup, rows, states, keys, adopted, away)
         here = {turn.host.name for turn in turns}
         serve = await self.catalog.hosts.in_service(*place)
         return BatchHosts(

@@ -1,15 +1,15 @@
 """What a batch is loaded with: the turns of its hosts, and how many others are out."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 
 from apollo.activities.host_keys import keys_of
 from apollo.catalog.records import HostRow
 from apollo.domain.environment import Environment
 from apollo.domain.fleet import Host
 from apollo.domain.plan import HostState
-from apollo.domain.rollout import HostTurn
+from apollo.domain.rollout import Away, BatchLoad, HostTurn
 from apollo.domain.setup import Setup
-from apollo.domain.status import Serving
+from apollo.domain.status import Outcome, Serving
 
 
 def turns_of(
@@ -19,9 +19,11 @@ def turns_of(
     states: dict[str, HostState],
     keys: dict[str, list[str]],
     adopted: set[str],
+    away: Mapping[str, Away],
 ) -> tuple[HostTurn, ...]:
-    """The hosts that have not ended. Those that fell out since the plan was made come first.
+    """The hosts that have not ended, and those that are `away`.
 
+    Those that fell out since the plan was made come first.
     Whether a host is out is what is known now: while the deployment waited, another one may have
     brought it into service, and then it needs room.
     """
@@ -32,7 +34,8 @@ def turns_of(
     for row in rows:
         host = known.get(row.host)
         state = states.get(row.host, HostState())
-        if not row.pending or host is None or state.serving is Serving.DISABLED:
+        still, disabled = away.get(row.host, ""), state.serving is Serving.DISABLED
+        if host is None or not (still or (row.pending and not disabled)):
             continue
         turns.append(
             HostTurn(
@@ -41,7 +44,7 @@ def turns_of(
                 manifest=row.manifest,
                 running=row.previous_manifest if row.phase == "forward" else state.manifest,
                 previous_release=row.previous_release or "",
-                turn=row.next_turn,
+                turn=row.turns if still else row.next_turn,
                 group=row.group,
                 was_out=state.out,
                 was_broken=row.was_broken or row.manifest is None,
@@ -49,9 +52,19 @@ def turns_of(
                 own_workers=host.location in environment.own_workers,
                 was_lost=state.serving is Serving.LOST,
                 adopt=host.name in adopted,
+                away="over" if still and disabled else still,
             )
         )
     return tuple(sorted(turns, key=lambda turn: (turn.group, turn.host.name not in fallen)))
+
+
+def away_of(load: BatchLoad, rows: list[HostRow], gone: Collection[str]) -> dict[str, Away]:
+    """What becomes of the hosts that could not be reached when the batch ran before."""
+    if not load.away:
+        return {}
+    away = [row for row in rows if row.outcome is Outcome.UNREACHABLE and not row.pending]
+    over = {row.host for row in away if row.tried_again or row.host in gone}
+    return {row.host: "over" if row.host in over else load.away for row in away}
 
 
 def _balanced(host: Host, setup: Setup) -> bool:

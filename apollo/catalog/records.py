@@ -162,6 +162,11 @@ class HostRow(PlannedHost):
         return self.outcome is None or 0 < self.turns == self.again
 
     @property
+    def tried_again(self) -> bool:
+        """Whether it has had another turn because it could not be reached, as each has once."""
+        return self.turns > self.again + 1
+
+    @property
     def signature(self) -> Signature:
         """What its error says, without what is the host's own."""
         steps = self.record.steps if self.record else ()

@@ -13,6 +13,7 @@ from apollo.domain.capacity import Allowance, allowance
 from apollo.domain.known import NOWHERE, Known, Place
 from apollo.domain.once import When
 from apollo.domain.rollout import (
+    Away,
     BatchControl,
     BatchInput,
     BatchLoad,
@@ -105,6 +106,7 @@ def returned(
         known,
         failures=known.failures + result.failures,
         unreachable=known.unreachable + result.unreachable,
+        accepted=max(0, known.accepted - result.left_out),
     )
     if over(plan, known):
         return known
@@ -112,7 +114,8 @@ def returned(
     if alone and result.pending and _unreachable_left(plan, known) >= 0:
         return known
     if pause := _for_a_person(plan, known, result):
-        return replace(known, pause=pause)
+        without = {batch.place} if pause.accepted else set()
+        return replace(known, pause=pause, without=known.without | without)
     return known.did(batch)
 
 
@@ -134,11 +137,12 @@ def grant(plan: Opened, known: Known, batch: Begin, load: BatchLoad) -> BatchInp
     told = word(plan, known, (batch.wave, batch.batch) if batch.phase == "forward" else NOWHERE)
     planned: Allowance = known.back.allowance if known.back else plan.allowance
     return BatchInput(
-        load=load,
+        load=load.model_copy(update={"away": _away(known, batch)}),
         label=plan.label,
         allowance=told.allowance or planned,
         failures_left=plan.failures_allowed - known.failures,
         unreachable_left=max(_unreachable_left(plan, known), 0),
+        accepted=known.accepted,
         turn_limit=plan.turn_limit,
         takeover=plan.takeover,
         one_location=plan.one_location,
@@ -151,6 +155,13 @@ def grant(plan: Opened, known: Known, batch: Begin, load: BatchLoad) -> BatchInp
         hands_over=batch.hands_over,
         always_a_lane=(known.turned or known.kind == "rollback") and not batch.beside,
     )
+
+
+def _away(known: Known, batch: Begin) -> Away:
+    """Back there is no other turn: what cannot be reached is reported."""
+    if batch.phase == "rollback":
+        return ""
+    return "over" if batch.place in known.without else "due"
 
 
 def _news(plan: Opened, known: Known, batch: Begin) -> News:

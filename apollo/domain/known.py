@@ -60,6 +60,8 @@ class Known:
     unreachable: int = 0
     accepted: int = 0
     """Unreachable hosts beyond the budget with which somebody goes on."""
+    without: frozenset[Place] = frozenset()
+    """Batches that go on without the hosts that could not be reached in them."""
     due: frozenset[Place] = frozenset()
     """Batches with hosts that are due once more."""
     again: Begin | None = None

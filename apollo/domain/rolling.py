@@ -28,17 +28,17 @@ class Rolling:
     ) -> None:
         self._given = given
         self._turns = {turn.host.name: turn for turn in turns}
-        self._pending = dict.fromkeys(self._turns)
+        self._pending = dict.fromkeys(n for n, turn in self._turns.items() if not turn.away)
         self._running: dict[str, str] = {}
         """Hosts in their turns, and their locations."""
-        self._ended: dict[str, TurnRecord] = {}
+        self._ended = {name: _away(turn) for name, turn in self._turns.items() if turn.away}
         self._out_elsewhere = dict(out)
         self._allowance: Allowance = given.allowance
         self._paused = given.paused
         self._held = given.held
         self._baton = Baton()
         self._stopped = False
-        self._tried_again: dict[str, None] = {}
+        self._tried_again = dict.fromkeys(n for n, t in self._turns.items() if t.away == "over")
         self._gone: set[str] = set()
         self._disabled: frozenset[str] = frozenset()
         self._left_out: set[str] = set()
@@ -50,6 +50,8 @@ class Rolling:
         """Failures that count: a host that was broken before and is broken again uses none."""
         self.unreachable = 0
         """Hosts that could not be reached."""
+        self.left_out = 0
+        """Hosts that were unreachable when the batch ran before, and are left out now."""
         self.moves = 0
         """Rises with every change: what the workflow waits for."""
 
@@ -110,6 +112,7 @@ class Rolling:
             if why == LEFT_OUT and self.left_are_out and self._is_out(record.host):
                 self._left_out.add(record.host)
             self._pending.pop(record.host, None)
+            self.left_out += bool(self._turns[record.host].away)
             self._forget(record.host)
             self._has_ended(record)
             self.unrecorded.append(record)
@@ -175,9 +178,10 @@ class Rolling:
     @property
     def exceeded(self) -> bool:
         """A budget is used up: no host begins a turn."""
+        excused = min(self.left_out, self._given.accepted)
         return (
             self.failures > self._given.failures_left
-            or self.unreachable > self._given.unreachable_left
+            or self.unreachable > self._given.unreachable_left - excused
         )
 
     def result(self) -> BatchResult:
@@ -189,9 +193,11 @@ class Rolling:
             batch=self._given.load.batch,
             phase=self._given.load.phase,
             locations=self._counts(),
-            pending=len(self._waiting),
+            pending=len(self._waiting)
+            + (len(self._to_try_again()) if self._given.load.away else 0),
             failures=self.failures,
             unreachable=self.unreachable,
+            left_out=self.left_out,
             stuck=self._pending_locations() if stuck else (),
         )
 
@@ -263,7 +269,8 @@ class Rolling:
         self._tried_again |= dict.fromkeys(again)
         for name in again:
             turn = self._turns[name]
-            self._turns[name] = turn.model_copy(update={"turn": turn.turn + 1, "was_out": True})
+            next_turn = {"turn": turn.turn + 1, "was_out": True, "away": ""}
+            self._turns[name] = turn.model_copy(update=next_turn)
             self._pending[name] = None
             self._forget(name)
         return bool(again)
@@ -289,3 +296,8 @@ class Rolling:
             )
             for location, outcomes in ends.items()
         }
+
+
+def _away(turn: HostTurn) -> TurnRecord:
+    """It could not be reached in that turn, which is on record."""
+    return TurnRecord(host=turn.host.name, turn=turn.turn, outcome=Outcome.UNREACHABLE)

@@ -133,6 +133,11 @@ class LeaseAnswer(Wire):
     message: str = ""
 
 
+Away = Literal["", "due", "over"]
+"""Hosts that could not be reached when their batch ran before: `due` are tried again, if they were
+not yet; `over` stay as they are, though people may still leave them out."""
+
+
 class BatchLoad(Wire):
     """Load the hosts of a batch that have not ended yet."""
 
@@ -142,6 +147,8 @@ class BatchLoad(Wire):
     wave: int
     batch: int
     granted_ms: int
+    away: Away = ""
+    """What becomes of those that could not be reached; empty: they are not loaded."""
 
 
 class HostTurn(Wire):
@@ -161,6 +168,8 @@ class HostTurn(Wire):
     own_workers: bool = False
     was_lost: bool = False
     adopt: bool = False
+    away: Away = ""
+    """Not empty: it could not be reached in this turn, and the deployment knows."""
 
 
 _TURN = defaults(HostTurn)
@@ -298,6 +307,8 @@ class BatchInput(Wire):
     allowance: Allowance
     failures_left: int
     unreachable_left: int
+    accepted: int = 0
+    """Unreachable hosts beyond the budget with which somebody goes on: nobody else is for them."""
     turn_limit: Duration
     takeover: Duration = timedelta(seconds=10)
     one_location: bool = False
@@ -353,8 +364,11 @@ class BatchResult(Progress):
     """How a batch ended."""
 
     pending: int = 0
-    """Hosts that have had no turn."""
+    """Hosts that have had no turn, or not the other one of those that could not be reached."""
     unreachable: int = 0
+    """Negative where more of those that were unreachable before are so no more."""
+    left_out: int = 0
+    """Those that were unreachable before, and have been left out since."""
     stuck: tuple[str, ...] = ()
     """The locations that had no room, when nothing could go on."""
 

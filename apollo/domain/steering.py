@@ -125,7 +125,8 @@ def steered(given: SteeringInput, fleet: Fleet, rows: Sequence[Row]) -> Steered:
 _WHY = {
     "skip": "cannot be skipped: only hosts without a turn, or that could not be reached",
     "retry": "cannot be retried: only hosts that failed, were skipped, or could not be reached, "
-    "once for each turn; one that is unreachable now is tried again at the end of its batch anyway",
+    "once for each turn; one that is unreachable in a batch that runs is tried again at its end, "
+    "or can be retried after it",
 }
 
 

@@ -163,6 +163,18 @@ def _going_back(patch: pytest.MonkeyPatch) -> None:
 
 @fault(
     5,
+    "a batch that goes on after a retry leaves unreachable hosts as they are",
+    mood=(Outcome.UPDATED, Outcome.REVERTED, Outcome.UNREACHABLE),
+    failures="1",
+    unreachable="100%",
+    said=tuple(Said(at + 0.9, "retry", "@failed") for at in range(3, 12)),
+)
+def _away(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(engine, "_away", lambda known, batch: "over")
+
+
+@fault(
+    5,
     "a host that is retried and then disabled still counts as failed",
     mood=(Outcome.UPDATED, Outcome.UPDATED, Outcome.REVERTED),
     failures="1",
@@ -238,6 +250,17 @@ def _lease(patch: pytest.MonkeyPatch) -> None:
 @fault(12, "a pause holds nothing")
 def _pause(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(Controls, "held", _always(False))
+
+
+@fault(
+    12,
+    "a batch that goes on does not know the unreachable hosts that somebody leaves out",
+    mood=(Outcome.UPDATED, Outcome.UPDATED, Outcome.UNREACHABLE),
+    unreachable="0",
+    said=(*(Said(at, "resume") for at in (6.5, 8.5, 11.5)), *SKIPS),
+)
+def _unknown(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(engine, "_away", lambda known, batch: "")
 
 
 @fault(12, "an abort is not heard")

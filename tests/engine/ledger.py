@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 from apollo.domain.plan import Plan, PlannedHost
 from apollo.domain.rollback import EndedHost, RollbackTurn
-from apollo.domain.rollout import HostTurn, Phase
+from apollo.domain.rollout import Away, BatchLoad, HostTurn, Phase
 from apollo.domain.signature import Signature
 from apollo.domain.status import Outcome
 from apollo.domain.steering import Steered
@@ -71,21 +71,27 @@ class Ledger:
         """The rows of one way."""
         return self.forward if phase == "forward" else self.back
 
-    def load(self, phase: Phase, wave: int, batch: int) -> tuple[HostTurn, ...]:
-        """The hosts of a batch that have not ended, in order; fallen ones first in their group."""
+    def load(self, given: BatchLoad) -> tuple[HostTurn, ...]:
+        """The hosts of a batch that have not ended, in order; fallen ones first in their group.
+
+        With them come those that could not be reached.
+        """
         hosts = {host.name: host for host in self.case.fleet.hosts}
-        rows = [row for row in self.rows(phase) if (row.wave, row.batch) == (wave, batch)]
+        place = given.wave, given.batch
+        rows = [row for row in self.rows(given.phase) if (row.wave, row.batch) == place]
+        away = {row.host: self._away(row, given.away) for row in rows}
         turns = [
             HostTurn(
                 host=hosts[row.host],
                 manifest=row.manifest,
-                turn=row.turns + 1,
+                turn=row.turns + (not away[row.host]),
                 group=row.group,
                 was_out=row.host in self.out,
                 was_broken=row.was_broken or row.manifest is None,
+                away=away[row.host],
             )
             for row in rows
-            if row.pending and row.host not in self.disabled
+            if away[row.host] or (row.pending and row.host not in self.disabled)
         ]
         fallen = {
             row.host
@@ -93,6 +99,12 @@ class Ledger:
             if row.planned and not row.planned.was_out and row.host in self.out
         }
         return tuple(sorted(turns, key=lambda turn: (turn.group, turn.host.name not in fallen)))
+
+    def _away(self, row: Row, wanted: Away) -> Away:
+        if row.outcome is not Outcome.UNREACHABLE or row.pending or not wanted:
+            return ""
+        over = row.turns > row.again + 1 or row.host in self.disabled
+        return "over" if over else wanted
 
     def out_beside(self, hosts: Iterable[str]) -> dict[str, int]:
         """How many others are out, by location."""

@@ -267,7 +267,7 @@ class Play:
             granted_ms=self.known.granted_ms,
         )
         given = engine.grant(self.opened, self.at_present, step, load)
-        turns = self.ledger.load(step.phase, step.wave, step.batch)
+        turns = self.ledger.load(given.load)
         names = [turn.host.name for turn in turns]
         out = self.ledger.out_beside(names)
         pulse = Pulse(self.opened.progress_deadline)

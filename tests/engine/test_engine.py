@@ -71,6 +71,16 @@ def test_control_a_planted_fault_is_found(what: str, monkeypatch: pytest.MonkeyP
         hunt()
 
 
+@pytest.mark.parametrize("what", [what for what, fault in FAULTS.items() if fault.provoked])
+def test_without_the_fault_its_worlds_keep_every_rule(what: str) -> None:
+    @settings(MANY, max_examples=40)
+    @given(worlds())
+    def keeps(world: World) -> None:
+        assert judged(replace(world, **FAULTS[what].provoked)) == {}
+
+    keeps()
+
+
 def test_the_umpire_shares_no_code_with_what_it_judges() -> None:
     seen = (
         "import sys, tests.engine.umpire; print([m for m in sys.modules if m.startswith('apollo')])"

@@ -51,7 +51,6 @@ class Heard:
     pace: str = ""
     turned: bool = False
     accepted: int = 0
-    retried: bool = False
     why: str = ""
 
 
@@ -122,6 +121,10 @@ class Umpire:
             referee.ranks = self._ranks_back
         else:
             referee.ranks = role_order(machines, referee.order)
+            known = {name: self.hosts[name] for name in hosts}
+            referee.begun = [
+                n for n, each in known.items() if each.outcome == AWAY and not each.due
+            ]
         place = phase, wave, batch
         self._sharing.discard(place)
         self._relayed.pop(place, None)
@@ -224,7 +227,6 @@ class Umpire:
             self.disabled.add(more)
             self.out.add(more)
         elif what == "retry":
-            heard.retried = True
             for name in names:
                 self.hosts[name].due, self.hosts[name].left = True, False
         elif what == "skip":
@@ -446,6 +448,10 @@ class Umpire:
         """It has ended."""
         for rule, what in self._wrong_end(state, outcomes):
             self.say(rule, what)
+        left = {n: host for n, host in self.hosts.items() if host.left and n not in self.disabled}
+        for name, host in left.items():
+            if host.outcome != "skipped":
+                self.say(12, f"{name} was skipped, and it is {host.outcome or 'not_started'}")
 
     def _wrong_end(self, state: str, outcomes: dict[str, str]) -> Iterable[tuple[int, str]]:
         heard = self.heard
@@ -483,7 +489,7 @@ class Umpire:
             if not host.outcome and name not in self.disabled:
                 yield 10, f"{name} had no turn"
             once = host.outcome == AWAY and host.turns < 2 and name not in self.disabled
-            if once and not (heard.accepted or heard.why or heard.retried):
+            if once and not heard.accepted:
                 yield 5, f"{name} was not tried again"
 
     def _wrong_way_back(self, state: str) -> Iterable[tuple[int, str]]:

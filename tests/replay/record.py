@@ -60,6 +60,7 @@ async def record(stage: Stage) -> None:
     await steered(stage)
     await retried(stage)
     await missed(stage)
+    await passed_over(stage)
     await relayed(stage)
     await abreast(stage)
     await crowded(stage)
@@ -249,6 +250,22 @@ async def missed(stage: Stage) -> None:
     await running.said.approve()
     assert (await running.result()).outcomes == {"updated": 2, "skipped": 2}
     await keep(running, "missed", [(1, "forward"), (2, "forward")])
+
+
+async def passed_over(stage: Stage) -> None:
+    """One that is away is accepted and, while its batch runs once more, left out."""
+    play = await stage.play(hosts=4, locations=1, max_unreachable=0, application="passed-over")
+    play.script.ends["h1"] = [ConnectFailed]
+    play.script.hold("h3")
+    running = await play.start("1.0")
+    await running.until("paused")
+    await running.said.resume()
+    await play.began("h3")
+    await running.said.skip("h1")
+    await running.batch_heard("skip")
+    play.script.let_go()
+    assert (await running.result()).outcomes == {"updated": 3, "skipped": 1}
+    await keep(running, "passed-over", [(1, "forward")])
 
 
 async def relayed(stage: Stage) -> None:

@@ -306,6 +306,57 @@ def test_who_becomes_unreachable_after_the_others_were_tried_again_is_tried_agai
     assert rolling.result().unreachable == 0
 
 
+def once_more(each: int = 2, *, unreachable: int = 0, accepted: int = 0) -> BatchInput:
+    """A batch that has run before, and is told of those that could not be reached."""
+    given = batch(each, unreachable=unreachable)
+    load = given.load.model_copy(update={"away": "due"})
+    return given.model_copy(update={"load": load, "accepted": accepted})
+
+
+@pytest.mark.parametrize("outcome", [Outcome.UPDATED, Outcome.UNREACHABLE])
+def test_who_was_unreachable_before_is_tried_again_at_the_end(outcome: Outcome) -> None:
+    rolling = Rolling(once_more(), [turn(0, away="due"), turn(3)], {})
+    (first,) = rolling.begin()
+    end(rolling, first, Outcome.UPDATED)
+    (again,) = rolling.begin()
+    assert (first.host.name, again.host.name, again.turn) == ("h3", "h0", 2)
+    end(rolling, again, outcome)
+    assert rolling.begin() == []
+    assert rolling.finished
+    assert not rolling.exceeded, "the deployment has counted it already"
+    assert rolling.result().unreachable == (-1 if outcome.good else 0)
+
+
+def test_who_is_unreachable_for_good_takes_room_has_no_turn_and_can_be_left_out() -> None:
+    rolling = Rolling(once_more(1), [turn(0, away="over"), turn(3), turn(1)], {})
+    (begun,) = rolling.begin()
+    assert begun.host.name == "h1", "h0 has the room of its location"
+    rolling.control(BatchControl(skip=("h0",)))
+    (record,) = rolling.unrecorded
+    assert (record.host, record.outcome, record.turn) == ("h0", Outcome.SKIPPED, 2)
+    end(rolling, begun, Outcome.UPDATED)
+    assert rolling.begin() == []
+    result = rolling.result()
+    assert (result.unreachable, result.left_out, result.stuck) == (-1, 1, ("fra1",))
+
+
+@pytest.mark.parametrize("accepted", [0, 1])
+def test_nobody_is_accepted_for_one_that_is_left_out(accepted: int) -> None:
+    rolling = Rolling(once_more(accepted=accepted), [turn(0, away="over"), turn(1), turn(4)], {})
+    rolling.control(BatchControl(skip=("h0",)))
+    begun = rolling.begin()
+    end(rolling, begun[0], Outcome.UNREACHABLE)
+    assert rolling.exceeded is bool(accepted)
+
+
+def test_one_that_is_stopped_before_it_tries_them_again_says_that_they_are_left() -> None:
+    rolling = Rolling(once_more(), [turn(0, away="due")], {})
+    rolling.control(BatchControl(stop=True))
+    assert rolling.begin() == []
+    assert rolling.finished
+    assert rolling.result().pending == 1
+
+
 def test_a_grant_without_failures_left_is_used_up_by_the_first() -> None:
     rolling = Rolling(batch(1, failures=0), [turn(n) for n in range(6)], {})
     first = rolling.begin()

@@ -4,6 +4,7 @@ import asyncio
 
 import pytest
 
+from apollo.domain import engine
 from apollo.domain.status import Outcome
 from apollo.errors import ConnectFailed, Refused
 from tests.support.falsify import rows_of
@@ -183,6 +184,62 @@ async def test_a_retry_that_is_being_carried_out_keeps_it_from_going_back(
     result = await running.result()
     assert result.state == ("succeeded" if retries else "rolled_back")
     assert sorted(play.script.begun("rollback")) == ([] if retries else ["h1", "h2"])
+    assert failures(await running.events()) == []
+
+
+@pytest.mark.parametrize("known", [True, False])
+async def test_one_that_the_deployment_goes_on_without_can_be_skipped(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch, known: bool
+) -> None:
+    """Its batch has begun once more and must know it; then nobody else is accepted for it."""
+    if not known:
+        monkeypatch.setattr(engine, "_away", lambda *_: "")
+    play = await stage.play(hosts=6, locations=1, max_unavailable=1, max_unreachable=0)
+    play.script.fail("h1", "h6", end=ConnectFailed)
+    play.script.hold("h4")
+    running = await play.start()
+    await running.until("paused")
+    await running.said.resume()
+    await play.began("h4")
+    assert await running.said.skip("h1", reason="it burnt") == "skip: 1 host: h1; it is running"
+    await running.batch_heard("skip")
+    play.script.let_go()
+    away = 1 if known else 2
+    assert (await running.until("paused")).detail.startswith(f"{away} hosts are unreachable, 0 are")
+    await running.said.resume()
+    result = await running.result()
+    ends = {"skipped": 1, "unreachable": 1} if known else {"unreachable": 2}
+    assert result.outcomes == {"updated": 4, **ends}
+    assert failures(await running.events()) == []
+
+
+@pytest.mark.parametrize("away", ["due", "over"])
+async def test_a_batch_that_goes_on_after_a_retry_tries_the_unreachable_again(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch, away: str
+) -> None:
+    """It had stopped for h2's failure before the time of h1's other turn had come."""
+    monkeypatch.setattr(engine, "_away", lambda *_: away)
+    play = await stage.play(hosts=4, locations=1, max_unavailable=3, max_unreachable=1)
+    play.script.ends |= {
+        "h1": [ConnectFailed, Outcome.UPDATED],
+        "h2": [Outcome.REVERTED, Outcome.UPDATED],
+    }
+    play.script.hold("h3")
+    running = await play.start()
+    await play.began("h3")
+    await until(lambda: _has_ended(running, "reverted"), "h2 has failed")
+    await until(lambda: _has_ended(running, "unreachable"), "h1 could not be reached")
+    with held(stage.catalog.plans, "again") as (asked, go):
+        said = asyncio.create_task(running.said.retry("h2", reason="its disk was full"))
+        await asked.wait()
+        play.script.let_go()
+        await until(lambda: batches_have_ended(running, 1), "the batch has stopped")
+        go.set()
+        await said
+    result = await running.result()
+    ends = {"updated": 4} if away == "due" else {"updated": 3, "unreachable": 1}
+    assert result.outcomes == ends
+    assert play.script.begun().count("h1") == (2 if away == "due" else 1)
     assert failures(await running.events()) == []
 
 
