@@ -188,13 +188,13 @@ class Rolling:
         """What the batch has come to so far."""
         waits = self._paused or self._held or self._running
         stuck = not (waits or self._stopped or self.exceeded)
+        again = self._to_try_again() if self._given.load.away else []
         return BatchResult(
             wave=self._given.load.wave,
             batch=self._given.load.batch,
             phase=self._given.load.phase,
             locations=self._counts(),
-            pending=len(self._waiting)
-            + (len(self._to_try_again()) if self._given.load.away else 0),
+            pending=len(self._waiting) + len(again),
             failures=self.failures,
             unreachable=self.unreachable,
             left_out=self.left_out,

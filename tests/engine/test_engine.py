@@ -73,7 +73,7 @@ def test_control_a_planted_fault_is_found(what: str, monkeypatch: pytest.MonkeyP
 
 @pytest.mark.parametrize("what", [what for what, fault in FAULTS.items() if fault.provoked])
 def test_without_the_fault_its_worlds_keep_every_rule(what: str) -> None:
-    @settings(MANY, max_examples=40)
+    @settings(MANY, max_examples=EXAMPLES // 20 or 40)
     @given(worlds())
     def keeps(world: World) -> None:
         assert judged(replace(world, **FAULTS[what].provoked)) == {}
