@@ -202,7 +202,7 @@ class Batch:
         rolling = self._rolling
         while not self._closing or rolling.unrecorded:
             await workflow.wait_condition(
-                lambda: bool(rolling.unrecorded) or self._closing or self._hands_over
+                lambda: bool(rolling.unrecorded) or self._closing or self._waited_for
             )
             if not self._closing:
                 await self._gather_ends()
@@ -215,13 +215,14 @@ class Batch:
                 if not in_rounds:
                     await self._tell_deployment()
             held = rolling.hand_over() if self._given.hands_over else None
-            if held is not None or (in_rounds and self._is_news()):
+            if rolling.tell() or held is not None or (in_rounds and self._is_news()):
                 await self._tell_deployment(held)
 
     @property
-    def _hands_over(self) -> bool:
-        """Whether the next batch may begin as soon as what has ended is recorded."""
-        return self._given.hands_over and self._rolling.may_hand_over
+    def _waited_for(self) -> bool:
+        """Whether others may begin, or go on, as soon as what has ended is recorded."""
+        hands_over = self._given.hands_over and self._rolling.may_hand_over
+        return hands_over or self._rolling.waited_for
 
     def _is_news(self) -> bool:
         """Whether the deployment must know before this batch returns how far it is."""
@@ -238,7 +239,7 @@ class Batch:
             await workflow.wait_condition(
                 lambda: (
                     self._closing
-                    or self._hands_over
+                    or self._waited_for
                     or len(rolling.unrecorded) > max(rolling.lanes, least)
                 ),
                 timeout=RECORD_EVERY,
@@ -265,6 +266,7 @@ class Batch:
         if parent := workflow.info().parent:
             handle = workflow.get_external_workflow_handle(parent.workflow_id)
             stalled = bool(self._slow) and self._pulse.stalled(workflow.now())
+            stalled = stalled or self._rolling.idle
             self._told = progress = self._rolling.result().model_copy(
                 update={"slow": self._slow, "stalled": stalled, "held": held}
             )

@@ -150,8 +150,10 @@ class Batches(HostWords):
 
     def progressed(self, progress: Progress) -> None:
         """Each batch keeps to the budget by itself; what several have used adds up here."""
+        place = progress.wave, progress.batch
+        if place in self.known.narrowed:
+            self.known = self.known.came_down(place, progress.narrowed)
         if self._abreast and progress.held is not None:
-            place = progress.wave, progress.batch
             self.known = self.known.handed_over(place, progress.held)
             self._abreast.hand_over(place)
         if self._abreast:
@@ -167,7 +169,7 @@ class Batches(HostWords):
         """Run a batch until it returns; whether it has."""
         await self._words_carried_out()
         batch = UnderWay(step.phase, step.wave, step.batch)
-        self.known = self.known.began(batch.place)
+        self.known = self.known.began(batch.place, step.beside)
         with self.batch_under_way(batch):
             load = self._load(step.phase, step.wave, step.batch)
             given = engine.grant(self.opened, self.at_present, step, load)

@@ -45,6 +45,7 @@ with workflow.unsafe.imports_passed_through():
 
 GOES_ON = "it goes on when one moves; resume goes on waiting"
 HEALS = "goes on when a location moves"
+COMES_DOWN = "batches side by side come down to a lower pace together"
 NOTHING_SLOW: tuple[tuple[str, ...], bool] = ((), False)
 
 
@@ -139,7 +140,7 @@ class Controlled:
     )
     def set_pace(self, word: PaceControl = PaceControl()) -> str:
         """Change the pace for the rest of the deployment."""
-        self.known = replace(self.known, pace=word.max_unavailable)
+        self.known = self._paced(word.max_unavailable)
         return self._obey("pace", word, update_id(), word.max_unavailable)
 
     @pause.validator
@@ -279,6 +280,14 @@ class Controlled:
             yield
         finally:
             self.batches.remove(batch)
+
+    def _paced(self, pace: str) -> Known:
+        if not self.known.narrowed:
+            return replace(self.known, pace=pace)
+        paced = engine.paced(self.opened, self.known, pace)
+        if paced.narrows != self.known.narrows and not workflow.patched(COMES_DOWN):
+            return replace(paced, narrows=self.known.narrows)
+        return paced
 
     def _check(self, action: str) -> None:
         if refusal := self.controls.refusal(action):

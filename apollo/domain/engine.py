@@ -125,11 +125,22 @@ def word(plan: Opened, known: Known, place: Place = NOWHERE) -> BatchControl:
     return BatchControl(
         paused=known.said.held,
         stop=stop is not None and not (known.turned and stop == "rollback"),
-        allowance=allowance(parse_share(known.pace), plan.locations) if known.pace else None,
+        allowance=_paced(plan, known.pace),
         skip=known.left_out.get(place, ()),
         looks=known.said.looks + known.looks.get(place, 0),
         held=known.held_before(place),
+        narrows=known.narrows,
+        others_narrow=known.narrowing,
     )
+
+
+def paced(plan: Opened, known: Known, pace: str) -> Known:
+    """What is known when the pace is another; of batches side by side each comes down to it."""
+    was, now = (_paced(plan, share) or plan.allowance for share in (known.pace, pace))
+    lower = now.fleet < was.fleet or any(
+        now.locations[place] < most for place, most in was.locations.items()
+    )
+    return replace(known, pace=pace, narrows=known.narrows + (lower and bool(known.narrowed)))
 
 
 def grant(plan: Opened, known: Known, batch: Begin, load: BatchLoad) -> BatchInput:
@@ -153,8 +164,14 @@ def grant(plan: Opened, known: Known, batch: Begin, load: BatchLoad) -> BatchInp
         news=_news(plan, known, batch),
         held=told.held,
         hands_over=batch.hands_over,
+        narrows=told.narrows,
+        others_narrow=told.others_narrow,
         always_a_lane=(known.turned or known.kind == "rollback") and not batch.beside,
     )
+
+
+def _paced(plan: Opened, pace: str) -> Allowance | None:
+    return allowance(parse_share(pace), plan.locations) if pace else None
 
 
 def _away(known: Known, batch: Begin) -> Away:

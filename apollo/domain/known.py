@@ -74,6 +74,10 @@ class Known:
     """Batches that have begun while the last turns of another were under way → which."""
     held: Mapping[Place, tuple[Held, ...]] = field(default_factory=dict)
     """Batches whose last turns are under way → what they take."""
+    narrows: int = 0
+    """How often the pace was lowered while batches ran side by side."""
+    narrowed: Mapping[Place, int] = field(default_factory=dict)
+    """Batches side by side → to which of these each has come down."""
     looks: Mapping[Place, int] = field(default_factory=dict)
     """Batches that must look anew who is out → how often."""
     turned: bool = False
@@ -109,9 +113,26 @@ class Known:
         """These hosts have another turn next."""
         return replace(self, due=self.due - {(step.wave, step.batch)}, again=step)
 
-    def began(self, place: Place) -> "Known":
-        """The batch has begun: it takes whoever is due in it."""
-        return replace(self, due=self.due - {place})
+    def began(self, place: Place, beside: int = 0) -> "Known":
+        """The batch has begun: it takes whoever is due in it, and has no turn under way."""
+        return replace(self.came_down(place) if beside else self, due=self.due - {place})
+
+    def came_down(self, place: Place, narrows: int | None = None) -> "Known":
+        """The batch beside others has come down to that lower pace; none: to the last."""
+        narrows = self.narrows if narrows is None else narrows
+        return self._narrowed({**self.narrowed, place: narrows})
+
+    def _narrowed(self, narrowed: Mapping[Place, int]) -> "Known":
+        """When all have come down each looks who is out, which may be more than one's share."""
+        known = replace(self, narrowed=narrowed)
+        if known.narrowing or not self.narrowing:
+            return known
+        return replace(known, looks=Counter(self.looks) + Counter(list(narrowed)))
+
+    @property
+    def narrowing(self) -> bool:
+        """Whether some of those side by side have more turns under way than the pace allows."""
+        return any(narrowed < self.narrows for narrowed in self.narrowed.values())
 
     def follows(self, place: Place, before: Place) -> "Known":
         """The batch has the lanes that the other leaves."""
@@ -124,15 +145,16 @@ class Known:
     def let_go(self, place: Place) -> "Known":
         """The batch has returned, and takes nothing any more; who follows it looks who is out."""
         following = {other: 1 for other in self.after if self.after[other] == place}
+        known = self._narrowed({o: at for o, at in self.narrowed.items() if o != place})
         return replace(
-            self,
+            known,
             held={other: held for other, held in self.held.items() if other != place},
-            looks=Counter(self.looks) + Counter(following),
+            looks=Counter(known.looks) + Counter(following),
         )
 
     def alone(self) -> "Known":
         """No batch runs beside another any more."""
-        return replace(self, after={}, held={}, looks={})
+        return replace(self, after={}, held={}, narrowed={}, looks={})
 
     def held_before(self, place: Place) -> tuple[Held, ...]:
         """What is taken by the batch that had its lanes before."""

@@ -1,5 +1,6 @@
 """A batch as decisions: which hosts begin a turn now, and what their ends add up to."""
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
 
 from apollo.domain.budget import Ended
@@ -36,6 +37,10 @@ class Rolling:
         self._allowance: Allowance = given.allowance
         self._paused = given.paused
         self._held = given.held
+        self._narrows = self.narrowed = given.narrows
+        """How often the pace was lowered, and to which of these the batch has come down."""
+        self._others_narrow = given.others_narrow
+        self._told_idle = False
         self._baton = Baton()
         self._stopped = False
         self._tried_again = dict.fromkeys(n for n, t in self._turns.items() if t.away == "over")
@@ -61,12 +66,14 @@ class Rolling:
         self._stopped = self._stopped or word.stop
         self._allowance = word.allowance or self._allowance
         self._held = word.held
+        self._narrows, self._others_narrow = word.narrows, word.others_narrow
+        self._told_idle = self._told_idle and not self.idle  # each word asks anew
         self._leave_out(word.skip, LEFT_OUT)
         self.moves += 1
 
     def begin(self) -> list[HostTurn]:
         """The turns that begin now, in order."""
-        if self._paused or self._stopped or self.exceeded:
+        if self._paused or self._others_narrow or self._stopped or self.exceeded:
             return []
         chosen = self._choose()
         alone = not self._running and not self._held
@@ -136,7 +143,7 @@ class Rolling:
         """Nothing is under way and nothing more begins; asked after `begin`."""
         if self._running:
             return False
-        waits = self._paused or self._held
+        waits = self._paused or self._held or self._others_narrow
         if not waits or self._stopped or self.exceeded:
             return True
         return not self._waiting and not self._to_try_again()
@@ -170,6 +177,34 @@ class Rolling:
         return self._paused
 
     @property
+    def idle(self) -> bool:
+        """Whether it has no turn under way, and waits for those that come down to a lower pace."""
+        return self._others_narrow and not (self._running or self._held)
+
+    @property
+    def waited_for(self) -> bool:
+        """Whether it has come down to a lower pace, or is idle or no more, and has not said so."""
+        return self._fits or self.idle != self._told_idle
+
+    def tell(self) -> bool:
+        """Whether there is something to say; asked when ends have been recorded."""
+        telling = self.waited_for
+        self.narrowed = self._narrows if self._fits else self.narrowed
+        self._told_idle = self.idle
+        return telling
+
+    @property
+    def _fits(self) -> bool:
+        if self._narrows == self.narrowed:
+            return False
+        granted = self._granted
+        turns = Counter(
+            [*self._running.values(), *(each.location for each in turns_of(self._held))]
+        )
+        fits = all(count <= granted.locations[place] for place, count in turns.items())
+        return fits and turns.total() <= granted.fleet
+
+    @property
     def busy(self) -> set[str]:
         """The locations with turns under way, also those of the batch before."""
         held = {each.location for each in self._held if each.turns}
@@ -186,7 +221,7 @@ class Rolling:
 
     def result(self) -> BatchResult:
         """What the batch has come to so far."""
-        waits = self._paused or self._held or self._running
+        waits = self._paused or self._held or self._others_narrow or self._running
         stuck = not (waits or self._stopped or self.exceeded)
         again = self._to_try_again() if self._given.load.away else []
         return BatchResult(
@@ -198,6 +233,7 @@ class Rolling:
             failures=self.failures,
             unreachable=self.unreachable,
             left_out=self.left_out,
+            narrowed=self.narrowed,
             stuck=self._pending_locations() if stuck else (),
         )
 

@@ -277,6 +277,8 @@ class Progress(Wire):
     """Those that count."""
     held: tuple[Held, ...] | None = None
     """What it still takes, when the next batch may have the rest; none: nothing is said of that."""
+    narrowed: int = 0
+    """To which lower pace it has come down, counted as in `BatchControl`."""
 
     @property
     def ended(self) -> int:
@@ -330,6 +332,9 @@ class BatchInput(Wire):
     """What the batch before still takes."""
     hands_over: bool = False
     """Whether the next batch begins while its last turns are under way."""
+    narrows: int = 0
+    others_narrow: bool = False
+    """As in `BatchControl`, when it begins."""
 
 
 class BatchControl(Wire):
@@ -344,6 +349,11 @@ class BatchControl(Wire):
     """How often somebody has asked for a look at what is known of the hosts."""
     held: tuple[Held, ...] = ()
     """What the batch before still takes."""
+    narrows: int = 0
+    """How often the pace was lowered while batches ran side by side: each tells when it has no more
+    turns under way than it now may."""
+    others_narrow: bool = False
+    """Whether some have not told yet: until then no host begins a turn in any of them."""
 
 
 class LookInput(Wire):

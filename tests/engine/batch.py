@@ -32,6 +32,9 @@ class Deployment(Protocol):
     def progressed(self) -> None:
         """A turn has ended, or locations do not move."""
 
+    def came_down(self, place: Place, narrows: int) -> None:
+        """The batch has no more turns under way than a lower pace allows."""
+
     def handed_over(self, place: Place, held: tuple[Held, ...]) -> None:
         """So little of the batch is under way that the next one may begin."""
 
@@ -62,8 +65,8 @@ class Running:
 
     @property
     def stalled(self) -> bool:
-        """Whether no location moves."""
-        return bool(self.slow) and self.pulse.stalled(self.now)
+        """Whether no location moves, or it waits for those in which none does."""
+        return self.rolling.idle or (bool(self.slow) and self.pulse.stalled(self.now))
 
     def tell(self, word: BatchControl) -> None:
         """The deployment's word; what has been told already is not told again."""
@@ -81,6 +84,11 @@ class Running:
             self.pulse.rest(self.now)
             self.slow = ()
         self.note_left()
+        self._narrow()
+
+    def _narrow(self) -> None:
+        if self.rolling.tell():
+            self.deployment.came_down(self.place, self.rolling.narrowed)
 
     def look(self) -> None:
         """Which of its hosts are disabled."""
@@ -131,6 +139,7 @@ class Running:
         self.rolling.end(record)
         self.note_left()
         self.pulse.ended(turn.host.location, self.now, self.rolling.busy)
+        self._narrow()
         self.deployment.progressed()
         self._hand_over()
 

@@ -17,7 +17,7 @@ from apollo.domain.rolling import Rolling
 from apollo.domain.rollout import BatchResult, Opened
 from apollo.domain.status import DeploymentState, Outcome
 from apollo.domain.steps import Approve, Bake, Close, Step, TakeLease, TurnBack
-from tests.engine.world import RELAY, ROUGH, STORM, Said
+from tests.engine.world import PACED, RELAY, ROUGH, STORM, Said
 
 SKIPS = tuple(Said(at, "skip", "@failed") for at in (4.5, 6.5, 9.5))
 Plant = Callable[[pytest.MonkeyPatch], None]
@@ -81,6 +81,11 @@ def _skipped(patch: pytest.MonkeyPatch) -> None:
 )
 def _broken_meanwhile(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(Baton, "stays_out", lambda self, turn: None)
+
+
+@fault(1, "batches side by side come down to a lower pace each by itself", **PACED)
+def _by_itself(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(Known, "narrowing", False)
 
 
 @fault(2, "each location has as many lanes as it allows")

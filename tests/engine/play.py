@@ -115,7 +115,7 @@ class Play:
         if what == "pace":
             if pace_refusal(PaceControl(max_unavailable=more)):
                 return False
-            self.known = replace(self.known, pace=more)
+            self.known = engine.paced(self.opened, self.known, more)
         self.onlooker.said(what, self.controls.gate if what == "approve" else more)
         self._obey(what)
         self.tell()
@@ -131,6 +131,12 @@ class Play:
         if self._abreast_stopping is not None:
             under_way = sum(each.rolling.failures for each in self.running)
             self._abreast_stopping |= engine.overdrawn(self.opened, self.known, under_way)
+        self._note_slow()
+        self.tell()
+
+    def came_down(self, place: tuple[int, int], narrows: int) -> None:
+        """A batch has no more turns under way than a lower pace allows."""
+        self.known = self.known.came_down(place, narrows)
         self._note_slow()
         self.tell()
 
@@ -257,7 +263,7 @@ class Play:
     def _run_batch(self, step: steps.Begin) -> Doing[None]:
         yield Until(lambda: not self._steering)
         place = (step.wave, step.batch) if step.phase == "forward" else (0, 0)
-        self.known = self.known.began(place)
+        self.known = self.known.began(place, step.beside)
         load = BatchLoad(
             deployment="d",
             workflow_id="w",

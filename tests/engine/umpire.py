@@ -147,7 +147,7 @@ class Umpire:
         if referee:
             self._ask(referee, [turn.host for turn in turns], back)
         for turn in turns:
-            self._has_room(turn.host, back, beside=(phase, wave, batch) in self._sharing)
+            self._has_room(turn.host, back)
             hosts = self._relayed.get((phase, wave, batch))
             if hosts and (phase, wave, batch) not in self._sharing:
                 self._has_lane(turn.host, hosts)
@@ -375,13 +375,10 @@ class Umpire:
         if ready is not None and heard.unreadable < max(ready, heard.listens) and not approved:
             self.say(13, f"wave {wave} begins while its alarms cannot be read")
 
-    def _has_room(self, name: str, back: bool, *, beside: bool) -> None:
-        """Rule 1, whoever runs beside whom.
-
-        docs/limits.md: batches side by side come down to a lower pace each by itself.
-        """
+    def _has_room(self, name: str, back: bool) -> None:
+        """Rule 1, whoever runs beside whom."""
         machine = self.hosts[name].machine
-        if name in self.out or name in self.flying or (beside and self.heard.pace):
+        if name in self.out or name in self.flying:
             return
         gone = self.out | self.flying.keys()
         alone = not any(

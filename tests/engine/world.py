@@ -74,6 +74,16 @@ RELAY: dict[str, Any] = {
     "relays": True,
 }
 """What worlds are like in which batches begin while the last turns of others are under way."""
+_MORE = ["a"] * 24 + ["b"] * 16
+_PACES = ((4.5, "40%"), (6.5, "17%"), (9.5, "50%"), (13.5, "17%"), (15.5, "60%"), (20.5, "17%"))
+PACED: dict[str, Any] = {
+    "case": Case(tuple(Machine(f"h{n}", place) for n, place in enumerate(_MORE)), share="60%"),
+    "batch": 12,
+    "said": tuple(Said(at, "pace", share) for at, share in _PACES),
+    "failures": "100%",
+    "unreachable": "100%",
+}
+"""What worlds are like in which the pace changes while batches run side by side."""
 
 
 def _shares(most: int) -> st.SearchStrategy[str]:

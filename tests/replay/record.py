@@ -63,6 +63,7 @@ async def record(stage: Stage) -> None:
     await passed_over(stage)
     await relayed(stage)
     await abreast(stage)
+    await paced(stage)
     await crowded(stage)
     await disabled(stage)
     await healed(stage)
@@ -266,6 +267,29 @@ async def passed_over(stage: Stage) -> None:
     play.script.let_go()
     assert (await running.result()).outcomes == {"updated": 3, "skipped": 1}
     await keep(running, "passed-over", [(1, "forward")])
+
+
+async def paced(stage: Stage) -> None:
+    """Batches side by side come down to a lower pace; a third waits for that, and pauses it."""
+    play = await stage.play(
+        hosts=16, max_unavailable="50%", progress_deadline="2s", application="paced"
+    )
+    names = [f"h{number}" for number in range(1, 17)]
+    with small_batches(4):
+        await play.deploy("1.0")
+        play.script.turns.clear()
+        play.script.hold(*names)
+        running = await play.start("2.0")
+        await play.under_way(8)
+    await running.said.pace("25%")
+    play.script.let_go(*names[4:8])
+    await running.until("paused")
+    play.script.let_go("h1", "h2")
+    await running.until("running")
+    play.script.let_go()
+    assert (await running.result()).outcomes == {"updated": 16}
+    others = {f"paced.forward-1-{number}.batch": running.batch(1, number) for number in (1, 2, 3)}
+    await keep(running, "paced", [], others)
 
 
 async def relayed(stage: Stage) -> None:

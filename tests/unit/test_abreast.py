@@ -5,11 +5,13 @@ from dataclasses import dataclass, field
 
 import pytest
 
+from apollo.domain import engine
 from apollo.domain.base import Share
 from apollo.domain.capacity import Allowance, allowance, side_by_side
 from apollo.domain.fleet import Host
+from apollo.domain.known import Known
 from apollo.domain.rolling import Rolling
-from apollo.domain.rollout import BatchInput, BatchLoad, HostTurn
+from apollo.domain.rollout import BatchControl, BatchInput, BatchLoad, HostTurn, Opened
 from apollo.domain.status import Outcome
 from apollo.domain.turn import TurnRecord
 
@@ -113,3 +115,55 @@ def test_the_control_does_not() -> None:
 
 def test_hosts_have_their_turns() -> None:
     assert sum(worst(seed, told=True)[1] for seed in range(150)) > 5_000
+
+
+HALF = Allowance(locations={"fra1": 8}, fleet=8)
+QUARTER = Allowance(locations={"fra1": 4}, fleet=4)
+
+
+def ends(rolling: Rolling, turn: HostTurn) -> None:
+    rolling.end(TurnRecord(host=turn.host.name, turn=1, outcome=Outcome.UPDATED))
+
+
+def test_a_batch_tells_when_it_has_come_down_and_waits_until_the_others_have() -> None:
+    fleet = Fleet({f"h{n}": "fra1" for n in range(16)})
+    rolling = batch(fleet, [f"h{n}" for n in range(8)], HALF, beside=1)
+    begun = rolling.begin()
+    assert len(begun) == 4
+    rolling.control(BatchControl(allowance=QUARTER, narrows=1, others_narrow=True))
+    ends(rolling, begun[0])
+    assert (rolling.begin(), rolling.waited_for) == ([], False), "three, and two are its share"
+    ends(rolling, begun[1])
+    assert (rolling.tell(), rolling.result().narrowed, rolling.tell()) == (True, 1, False)
+    ends(rolling, begun[2])
+    assert rolling.begin() == [], "others have not come down"
+    assert not rolling.finished
+    rolling.control(BatchControl(allowance=QUARTER, narrows=1))
+    assert len(rolling.begin()) == 1
+
+
+def test_one_that_only_waits_for_others_says_so_after_each_word_until_it_goes_on() -> None:
+    fleet = Fleet({f"h{n}": "fra1" for n in range(16)})
+    rolling = batch(fleet, [f"h{n}" for n in range(8)], HALF, beside=1)
+    word = BatchControl(allowance=QUARTER, narrows=1, others_narrow=True)
+    for _ in range(2):
+        rolling.control(word)
+        assert (rolling.tell(), rolling.idle, rolling.tell()) == (True, True, False)
+    rolling.control(BatchControl(allowance=QUARTER, narrows=1))
+    assert (rolling.tell(), rolling.idle, rolling.tell()) == (True, False, False)
+
+
+@pytest.mark.parametrize(("pace", "lower"), [("25%", 1), ("50%", 0), ("75%", 0), ("3", 1)])
+def test_a_lower_pace_is_waited_for_where_batches_run_side_by_side(pace: str, lower: int) -> None:
+    sizes = {"fra1": 16, "ams1": 8}
+    plan = Opened.model_construct(locations=sizes, allowance=allowance(Share(percent=50), sizes))
+    both = Known().began((1, 1), beside=1).began((1, 2), beside=1)
+    known = engine.paced(plan, both, pace)
+    assert (known.pace, known.narrows, known.narrowing) == (pace, lower, bool(lower))
+    assert engine.paced(plan, Known().began((1, 1)), pace).narrows == 0, "alone"
+
+    came_down = known.came_down((1, 1), lower)
+    assert came_down.narrowing is bool(lower)
+    for last in (came_down.came_down((1, 2), lower), came_down.let_go((1, 2))):
+        assert not last.narrowing
+        assert last.looks.get((1, 1), 0) == lower, "they look who is out"

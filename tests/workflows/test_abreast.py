@@ -1,11 +1,14 @@
 """Batches run side by side where more hosts may be out than one batch has."""
 
+import asyncio
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
+from apollo.domain.known import Known
 from apollo.domain.status import DeploymentState
+from tests.support.falsify import rows_of
 from tests.support.stage import Play, Running, Stage, failures, heard, looks, small_batches, until
 
 BATCH = 4
@@ -110,6 +113,62 @@ async def test_a_pause_holds_all_of_them(stage: Stage) -> None:
     await running.said.resume()
 
     assert (await running.result()).outcomes == {"updated": 24}
+
+
+@pytest.mark.parametrize("together", [True, False])
+async def test_all_come_down_to_a_lower_pace_before_another_host_begins(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch, together: bool
+) -> None:
+    """Six may be out: while eight of two batches are under way the fourth must not begin."""
+    if not together:
+        monkeypatch.setattr(Known, "narrowing", False)
+    shop = await play(stage)
+    shop.script.hold(*HOSTS)
+    running = await shop.start("2.0")
+    await shop.under_way(12)
+    await running.said.pace("25%", "latency is up")
+    for number in (1, 2, 3):
+        await running.batch_heard("narrows", number=number)
+    shop.script.let_go(*HOSTS[8:12])
+    await until(lambda: _has_begun(running, 4), "the fourth batch has begun")
+    await shop.under_way(8 if together else 10)
+    await asyncio.sleep(1)
+    assert len(shop.script.running()) == (8 if together else 10)
+    shop.script.let_go("h1", "h2")
+    if together:
+        await shop.under_way(6)
+        shop.script.let_go("h5", "h6")
+        await shop.began("h13", "h14")
+        assert set(shop.script.running()) == {"h3", "h4", "h7", "h8", "h13", "h14"}
+    shop.script.let_go()
+    result = await running.result()
+
+    assert result.outcomes == {"updated": 24}
+    assert failures(await running.events()) == []
+    if together:
+        assert await (await rows_of(running)).broken() == {}
+
+
+async def _has_begun(running: Running, number: int) -> bool:
+    begun = [e.child_workflow_execution_started_event_attributes for e in await running.events()]
+    return running.batch(number=number) in [each.workflow_execution.workflow_id for each in begun]
+
+
+async def test_who_does_not_come_down_is_told_of_and_it_pauses_itself(stage: Stage) -> None:
+    shop = await play(stage, progress_deadline="2s")
+    shop.script.hold(*HOSTS)
+    running = await shop.start("2.0")
+    await shop.under_way(12)
+    await running.said.pace("25%", "latency is up")
+    shop.script.let_go(*HOSTS[4:])
+    stored = await running.until("paused")
+    assert stored.detail.startswith("no turn has ended for 2s in ")
+    assert set(shop.script.running()) == set(HOSTS[:4])
+    shop.script.let_go()
+    result = await running.result()
+
+    assert result.outcomes == {"updated": 24}
+    assert failures(await running.events()) == []
 
 
 async def test_an_abort_ends_all_of_them(stage: Stage) -> None:
