@@ -132,7 +132,7 @@ class Known:
     @property
     def narrowing(self) -> bool:
         """Whether some of those side by side have more turns under way than the pace allows."""
-        return any(narrowed < self.narrows for narrowed in self.narrowed.values())
+        return self.narrows > 0 and min(self.narrowed.values(), default=self.narrows) < self.narrows
 
     def follows(self, place: Place, before: Place) -> "Known":
         """The batch has the lanes that the other leaves."""

@@ -187,7 +187,9 @@ class Rolling:
         return self._fits or self.idle != self._told_idle
 
     def tell(self) -> bool:
-        """Whether there is something to say; asked when ends have been recorded."""
+        """Whether there is something to say, and all ends are on record: others look at these."""
+        if self.unrecorded:
+            return False
         telling = self.waited_for
         self.narrowed = self._narrows if self._fits else self.narrowed
         self._told_idle = self.idle

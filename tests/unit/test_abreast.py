@@ -123,6 +123,8 @@ QUARTER = Allowance(locations={"fra1": 4}, fleet=4)
 
 def ends(rolling: Rolling, turn: HostTurn) -> None:
     rolling.end(TurnRecord(host=turn.host.name, turn=1, outcome=Outcome.UPDATED))
+    assert not rolling.tell(), "it is not recorded"
+    rolling.unrecorded.clear()
 
 
 def test_a_batch_tells_when_it_has_come_down_and_waits_until_the_others_have() -> None:
