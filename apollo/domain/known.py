@@ -118,9 +118,12 @@ class Known:
         return replace(self.came_down(place) if beside else self, due=self.due - {place})
 
     def came_down(self, place: Place, narrows: int | None = None) -> "Known":
-        """The batch beside others has come down to that lower pace; none: to the last."""
+        """The batch beside others has come down to that lower pace; none: to the last.
+
+        One that an older worker carries out says nothing of it: what it began with stands.
+        """
         narrows = self.narrows if narrows is None else narrows
-        return self._narrowed({**self.narrowed, place: narrows})
+        return self._narrowed({**self.narrowed, place: max(narrows, self.narrowed.get(place, 0))})
 
     def _narrowed(self, narrowed: Mapping[Place, int]) -> "Known":
         """When all have come down each looks who is out, which may be more than one's share."""

@@ -165,6 +165,7 @@ def test_a_lower_pace_is_waited_for_where_batches_run_side_by_side(pace: str, lo
     assert engine.paced(plan, Known().began((1, 1)), pace).narrows == 0, "alone"
 
     came_down = known.came_down((1, 1), lower)
+    assert came_down.came_down((1, 1), 0) == came_down, "an older worker says nothing of it"
     assert came_down.narrowing is bool(lower)
     for last in (came_down.came_down((1, 2), lower), came_down.let_go((1, 2))):
         assert not last.narrowing
