@@ -120,7 +120,7 @@ class _Attempt:
         well = record.outcome.good or record.outcome is Outcome.ROLLED_BACK
         printed = outputs(self.heard.printed.values(), self.secret_values, well=well)
         note = "; ".join(filter(None, (record.note, self.pushed_because)))
-        steps = tuple(step.later(self.heard.behind) for step in record.steps)
+        steps = tuple(step.later(self.heard.behind or 0.0) for step in record.steps)
         return record.model_copy(update={"outputs": printed, "note": note, "steps": steps})
 
     async def _run_turn(self) -> TurnRecord:
