@@ -11,7 +11,7 @@ from temporalio.exceptions import ApplicationError
 from apollo.activities.explained import explained
 from apollo.activities.host_keys import accepted_keys, keep_accepted
 from apollo.activities.lease import LeaseKeeper
-from apollo.activities.loading import away_of, out_of, turns_of
+from apollo.activities.loading import away_of, disabled, out_of, turns_of
 from apollo.activities.outline import outline
 from apollo.activities.trail import Place, Trail, trace_of
 from apollo.catalog.records import HostRow, NewDeployment, StoredDeployment
@@ -41,7 +41,7 @@ from apollo.domain.rollout import (
     WindowsInput,
     WindowsLook,
 )
-from apollo.domain.status import Outcome, Serving
+from apollo.domain.status import Outcome
 from apollo.domain.turn import skipped
 from apollo.domain.windows import change_text, standing
 from apollo.errors import Refused
@@ -146,7 +146,7 @@ class DeploymentActivities:
         keys = await self.catalog.keys.lines(*place, hosts)
         adopted = await self.catalog.adoptions.hosts(*place)
         release = (await self.catalog.releases.get(stored.application, stored.release)).release
-        away = away_of(load, rows, gone)
+        away = away_of(load, rows, gone | disabled(states))
         turns = turns_of(environment, release.setup, rows, states, keys, adopted, away)
         here = {turn.host.name for turn in turns}
         serve = await self.catalog.hosts.in_service(*place)
@@ -178,7 +178,7 @@ class DeploymentActivities:
         states = await self.catalog.hosts.states(*place, given.hosts)
         elsewhere = await self._gone(stored, newest) | await self.catalog.hosts.in_service(*place)
         return Looked(
-            disabled=tuple(h for h, s in states.items() if s.serving is Serving.DISABLED),
+            disabled=tuple(sorted(disabled(states))),
             out=out_of(environment, elsewhere | set(given.hosts)),
         )
 

@@ -34,8 +34,8 @@ def turns_of(
     for row in rows:
         host = known.get(row.host)
         state = states.get(row.host, HostState())
-        still, disabled = away.get(row.host, ""), state.serving is Serving.DISABLED
-        if host is None or not (still or (row.pending and not disabled)):
+        still = away.get(row.host, "")
+        if host is None or not (still or (row.pending and state.serving is not Serving.DISABLED)):
             continue
         turns.append(
             HostTurn(
@@ -52,18 +52,26 @@ def turns_of(
                 own_workers=host.location in environment.own_workers,
                 was_lost=state.serving is Serving.LOST,
                 adopt=host.name in adopted,
-                away="over" if still and disabled else still,
+                away=still,
             )
         )
     return tuple(sorted(turns, key=lambda turn: (turn.group, turn.host.name not in fallen)))
 
 
-def away_of(load: BatchLoad, rows: list[HostRow], gone: Collection[str]) -> dict[str, Away]:
-    """What becomes of the hosts that could not be reached when the batch ran before."""
+def disabled(states: Mapping[str, HostState]) -> frozenset[str]:
+    """The hosts that are disabled now."""
+    return frozenset(name for name, state in states.items() if state.serving is Serving.DISABLED)
+
+
+def away_of(load: BatchLoad, rows: list[HostRow], without: Collection[str]) -> dict[str, Away]:
+    """What becomes of the hosts that could not be reached when the batch ran before.
+
+    Those of `without`, disabled or gone from the inventory, have no turn.
+    """
     if not load.away:
         return {}
     away = [row for row in rows if row.outcome is Outcome.UNREACHABLE and not row.pending]
-    over = {row.host for row in away if row.tried_again or row.host in gone}
+    over = {row.host for row in away if row.tried_again or row.host in without}
     return {row.host: "over" if row.host in over else load.away for row in away}
 
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from apollo.activities.loading import away_of, turns_of
+from apollo.activities.loading import away_of, disabled, turns_of
 from apollo.catalog.records import HostRow
 from apollo.domain.plan import HostState
 from apollo.domain.rollout import Away, BatchLoad
@@ -59,11 +59,10 @@ def test_who_is_gone_or_accepted_stays_and_others_are_none() -> None:
 def test_a_disabled_host_is_not_tried_again_and_one_without_a_turn_has_none() -> None:
     first, second, third = NAMES
     rows = [row(first), row(second), row(third, None)]
-    disabled = HostState(serving=Serving.DISABLED)
-    states = {first: disabled, second: HostState(serving=Serving.UNREACHABLE), third: disabled}
-    turns = turns_of(
-        ENVIRONMENT, Setup(root="/srv"), rows, states, {}, set(), away_of(load(), rows, ())
-    )
+    off = HostState(serving=Serving.DISABLED)
+    states = {first: off, second: HostState(serving=Serving.UNREACHABLE), third: off}
+    away = away_of(load(), rows, disabled(states))
+    turns = turns_of(ENVIRONMENT, Setup(root="/srv"), rows, states, {}, set(), away)
     assert [(each.host.name, each.turn, each.away) for each in turns] == [
         (first, 1, "over"),
         (second, 1, "due"),
