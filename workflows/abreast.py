@@ -26,6 +26,8 @@ class Abreast:
         self._handed_over: set[Place] = set()
         self.stopping = False
         """No batch begins, and those that run are to begin no more turns."""
+        self.each_failure = False
+        """Those that run are to tell of each failure."""
 
     def hand_over(self, place: Place) -> None:
         """So little of the batch is under way that another one may begin."""

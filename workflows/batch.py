@@ -91,11 +91,11 @@ class Batch:
             return
         self._controls.append(word)
         self._looks = max(self._looks, word.looks)
-        paused = self._rolling.paused
+        paused, asked = self._rolling.paused, word.each_failure != self._rolling.each_failure
         self._tell(self._rolling, word)
         if self._given.held:
             self._pulse.under_way(self._rolling.busy, workflow.now())
-        if not self._given.held or paused != self._rolling.paused:
+        if paused != self._rolling.paused or not (self._given.held or asked):
             self._pulse.rest(workflow.now())
             self._slow = ()
 
@@ -215,14 +215,20 @@ class Batch:
                 if not in_rounds:
                     await self._tell_deployment()
             held = rolling.hand_over() if self._given.hands_over else None
-            if rolling.tell() or held is not None or (in_rounds and self._is_news()):
+            owed = rolling.tell() or self._owes or held is not None
+            if owed or (in_rounds and self._is_news()):
                 await self._tell_deployment(held)
 
     @property
     def _waited_for(self) -> bool:
-        """Whether others may begin, or go on, as soon as what has ended is recorded."""
+        """Whether others may begin, or must stop, as soon as what has ended is recorded."""
         hands_over = self._given.hands_over and self._rolling.may_hand_over
-        return hands_over or self._rolling.waited_for
+        return hands_over or self._rolling.waited_for or self._owes
+
+    @property
+    def _owes(self) -> bool:
+        """Whether the deployment must know of each failure, and does not."""
+        return not self._closing and self._rolling.owes(self._told)
 
     def _is_news(self) -> bool:
         """Whether the deployment must know before this batch returns how far it is."""

@@ -33,6 +33,7 @@ with workflow.unsafe.imports_passed_through():
 
 NAME_WHO_IS_OUT = "name who is out"
 TOLD_AT_ITS_START = "a batch is told at its start"
+EACH_FAILURE = "each failure is told when few are left"
 WHO_FOLLOWS_LOOKS = "only who follows a batch looks who is out"
 
 
@@ -143,10 +144,12 @@ class Batches(HostWords):
             self.controls.pause_itself(why)
 
     def word_for_batch(self, place: Place = NOWHERE) -> BatchControl:
-        """What a batch must know; also that those beside it have used up the budget."""
+        """What a batch must know; also how much of the budget those beside it have used up."""
         word = super().word_for_batch(place)
-        stopping = self._abreast is not None and self._abreast.stopping
-        return word.model_copy(update={"stop": True}) if stopping else word
+        if self._abreast is None:
+            return word
+        stop = word.stop or self._abreast.stopping
+        return word.model_copy(update={"stop": stop, "each_failure": self._abreast.each_failure})
 
     def progressed(self, progress: Progress) -> None:
         """Each batch keeps to the budget by itself; what several have used adds up here."""
@@ -159,6 +162,8 @@ class Batches(HostWords):
         if self._abreast:
             under_way = sum(each.failures for each in self.batches)
             self._abreast.stopping |= engine.overdrawn(self.opened, self.known, under_way)
+            if engine.each_counts(self.opened, self.known, under_way):
+                self._abreast.each_failure |= workflow.patched(EACH_FAILURE)
 
     async def _words_carried_out(self) -> None:
         """Return when it is clear of which hosts somebody has spoken."""

@@ -69,8 +69,8 @@ class UnderWay:
         return (self.wave, self.number) if self.phase == "forward" else NOWHERE
 
     def begins_with(self, word: BatchControl) -> None:
-        """What holds when it is started is part of its input, but for these two."""
-        self.told = word.model_copy(update={"stop": False, "skip": ()})
+        """What holds when it is started is part of its input, but for these three."""
+        self.told = word.model_copy(update={"stop": False, "skip": (), "each_failure": False})
 
     def knows(self, word: BatchControl) -> bool:
         """Whether nothing need be told."""

@@ -47,7 +47,8 @@ End = Close | TurnBack
 TOLD_AT_MOST = 400
 """How often a deployment is told how far its batches are, but for failures."""
 UNTOLD_PART = 16
-"""Batches side by side have at the most this part of the failures that are left untold."""
+"""Batches side by side have at the most this part of the failures that are left untold; and as much
+again has the last turns of those before them."""
 DEPLOYMENT = "the deployment"
 """The first gate."""
 _NOT_TAKEN_BACK = {
@@ -200,6 +201,12 @@ def no_room(stuck: tuple[str, ...], out: str = "") -> str:
 def overdrawn(plan: Opened, known: Known, under_way: int) -> bool:
     """Whether batches side by side have used up the budget, with so many failures under way."""
     return known.failures + under_way > plan.failures_allowed
+
+
+def each_counts(plan: Opened, known: Known, under_way: int) -> bool:
+    """Whether it could be used up by those that batches leave untold: each must be told."""
+    untold = 2 * (plan.failures_allowed // UNTOLD_PART)
+    return overdrawn(plan, known, under_way + untold)
 
 
 def _next(plan: Opened, known: Known) -> Step:

@@ -13,6 +13,7 @@ from apollo.domain.rollout import (
     Held,
     HostTurn,
     LocationCounts,
+    Progress,
 )
 from apollo.domain.status import Outcome
 from apollo.domain.turn import GONE, LEFT_OUT, TurnRecord, skipped
@@ -41,6 +42,8 @@ class Rolling:
         """How often the pace was lowered, and to which of these the batch has come down."""
         self._others_narrow = given.others_narrow
         self._told_idle = False
+        self.each_failure = False
+        """Whether the deployment must know of each."""
         self._baton = Baton()
         self._stopped = False
         self._tried_again = dict.fromkeys(n for n, t in self._turns.items() if t.away == "over")
@@ -68,6 +71,7 @@ class Rolling:
         self._held = word.held
         self._narrows, self._others_narrow = word.narrows, word.others_narrow
         self._told_idle = self._told_idle and not self.idle  # each word asks anew
+        self.each_failure = word.each_failure
         self._leave_out(word.skip, LEFT_OUT)
         self.moves += 1
 
@@ -194,6 +198,10 @@ class Rolling:
         self.narrowed = self._narrows if self._fits else self.narrowed
         self._told_idle = self.idle
         return telling
+
+    def owes(self, told: Progress | None) -> bool:
+        """Whether each failure must be known, and it has told of others than there are."""
+        return self.each_failure and self.failures != (told.failures if told else 0)
 
     @property
     def _fits(self) -> bool:

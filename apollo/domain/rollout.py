@@ -354,6 +354,8 @@ class BatchControl(Wire):
     turns under way than it now may."""
     others_narrow: bool = False
     """Whether some have not told yet: until then no host begins a turn in any of them."""
+    each_failure: bool = False
+    """Whether each failure is told at once: those that nobody has told of could be too many."""
 
 
 class LookInput(Wire):

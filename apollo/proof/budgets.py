@@ -41,19 +41,23 @@ def exceeded(facts: Facts) -> bool:
 
 
 def _begun_after(facts: Facts) -> Iterator[tuple[Breach, bool]]:
-    """The failure was known when it was recorded, and perhaps when its turn ended."""
+    """The failure was known when it was recorded, and perhaps when its turn ended.
+
+    Its own batch knew it at once; to those beside it a word had to go.
+    """
     if not exceeded(facts):
         return
-    known = sorted(each.recorded for each in facts.failures if each.recorded)
+    known = sorted((each.recorded, *each.in_batch) for each in facts.failures if each.recorded)
     ends = sorted(each.ended for each in facts.failures if each.ended)
     one = facts.failures_allowed
-    recorded = known[one] if len(known) > one else None
+    recorded, *batch = known[one] if len(known) > one else (None,)
     ended = ends[one] if len(ends) > one else None
     for turn in facts.forward:
         if not turn.had or turn.began is None:
             continue
         if recorded and turn.began > recorded + CLOCKS:
-            yield _after(turn.host, turn.began, recorded, "was recorded"), True
+            sure = turn.began > recorded + REACH or [*turn.in_batch] == batch
+            yield _after(turn.host, turn.began, recorded, "was recorded"), sure
         elif ended and turn.began > ended + REACH:
             yield (
                 _after(turn.host, turn.began, ended, "had ended, and before it was recorded"),

@@ -30,7 +30,7 @@ class Deployment(Protocol):
     running: "list[Running]"
 
     def progressed(self) -> None:
-        """A turn has ended, or locations do not move."""
+        """The batch has told how far it is."""
 
     def came_down(self, place: Place, narrows: int) -> None:
         """The batch has no more turns under way than a lower pace allows."""
@@ -49,6 +49,8 @@ class Running:
     pulse: Pulse
     told: BatchControl | None = None
     slow: tuple[str, ...] = ()
+    progress: BatchResult | None = None
+    """What the deployment was told last."""
     over: bool = False
     _turns: dict[str, HostTurn] = field(default_factory=dict)
 
@@ -68,23 +70,30 @@ class Running:
         """Whether no location moves, or it waits for those in which none does."""
         return self.rolling.idle or (bool(self.slow) and self.pulse.stalled(self.now))
 
+    @property
+    def failures(self) -> int:
+        """Those that it has told of."""
+        return self.progress.failures if self.progress else 0
+
     def tell(self, word: BatchControl) -> None:
         """The deployment's word; what has been told already is not told again."""
         if self.told == word:
             return
         looks = self.told.looks if self.told else self.given.looks
         self.told = word
-        paused = self.rolling.paused
+        paused, asked = self.rolling.paused, word.each_failure != self.rolling.each_failure
         self.rolling.control(word)
         if word.looks != looks:
             self.look()
         if self.given.held:
             self.pulse.under_way(self.rolling.busy, self.now)
-        if not self.given.held or paused != self.rolling.paused:
+        if paused != self.rolling.paused or not (self.given.held or asked):
             self.pulse.rest(self.now)
             self.slow = ()
         self.note_left()
         self._narrow()
+        if self.rolling.owes(self.progress):
+            self._tell_deployment()
 
     def _narrow(self) -> None:
         if self.rolling.tell():
@@ -140,8 +149,17 @@ class Running:
         self.note_left()
         self.pulse.ended(turn.host.location, self.now, self.rolling.busy)
         self._narrow()
-        self.deployment.progressed()
+        if self.slow or self.rolling.owes(self.progress) or self._is_news():
+            self._tell_deployment()
         self._hand_over()
+
+    def _is_news(self) -> bool:
+        news = self.given.news
+        return news is not None and news.worth(self.rolling.result(), self.progress)
+
+    def _tell_deployment(self) -> None:
+        self.progress = self.rolling.result()
+        self.deployment.progressed()
 
     def _hand_over(self) -> None:
         held = self.rolling.hand_over() if self.given.hands_over else None
@@ -165,9 +183,9 @@ class Running:
             yield Until(lambda: self.over or (self.pulse.busy and not self.rolling.paused))
             yield Until(self._has_ended, self.pulse.next_look(self.now).total_seconds())
             slow = () if self.rolling.paused else self.pulse.slow(self.now)
-            if slow != self.slow and not self._has_ended():
+            if (slow or self.slow) and not self._has_ended():
                 self.slow = slow
-                self.deployment.progressed()
+                self._tell_deployment()
 
     def _has_ended(self) -> bool:
         return self.over

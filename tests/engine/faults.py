@@ -17,7 +17,7 @@ from apollo.domain.rolling import Rolling
 from apollo.domain.rollout import BatchResult, Opened
 from apollo.domain.status import DeploymentState, Outcome
 from apollo.domain.steps import Approve, Bake, Close, Step, TakeLease, TurnBack
-from tests.engine.world import PACED, RELAY, ROUGH, STORM, Said
+from tests.engine.world import BARELY, PACED, RELAY, ROUGH, STORM, Said
 
 SKIPS = tuple(Said(at, "skip", "@failed") for at in (4.5, 6.5, 9.5))
 Plant = Callable[[pytest.MonkeyPatch], None]
@@ -142,6 +142,11 @@ def _windows(patch: pytest.MonkeyPatch) -> None:
 @fault(5, "a batch goes on after too many failures")
 def _exceeded(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(Rolling, "exceeded", _always(False))
+
+
+@fault(5, "batches side by side leave failures untold however few are left", **BARELY)
+def _untold(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(engine, "each_counts", lambda *given: False)
 
 
 @fault(5, "unreachable hosts are failures of the release")

@@ -66,6 +66,8 @@ class Play:
         self._windows = False
         self._abreast_stopping: bool | None = None
         """None: no batches run side by side."""
+        self._each_failure = False
+        """Whether they are to tell of each failure."""
         self._handed_over: set[tuple[int, int]] = set()
         self._shown = ("", "")
         self._doings: dict[type[steps.Step], Callable[[Any], Doing[None]]] = {
@@ -127,10 +129,11 @@ class Play:
             batch.tell(self._word(batch))
 
     def progressed(self) -> None:
-        """A turn has ended, or locations do not move."""
+        """A batch has told how far it is."""
         if self._abreast_stopping is not None:
-            under_way = sum(each.rolling.failures for each in self.running)
+            under_way = sum(each.failures for each in self.running)
             self._abreast_stopping |= engine.overdrawn(self.opened, self.known, under_way)
+            self._each_failure |= engine.each_counts(self.opened, self.known, under_way)
         self._note_slow()
         self.tell()
 
@@ -287,13 +290,14 @@ class Play:
         batch.tell(self._word(batch))
         result = yield from batch.run()
         self.running.remove(batch)
+        self._note_slow()
         stopping = bool(self._abreast_stopping)
         self.known = engine.returned(self.opened, self.at_present, step, result, stopping=stopping)
 
     def _run_abreast(self, step: steps.Abreast) -> Doing[None]:
         """Batches side by side, each lane the next that nobody has taken."""
         queue, lanes, ends = list(step.batches), [True] * step.width, list[End]()
-        self._abreast_stopping = False
+        self._abreast_stopping = self._each_failure = False
 
         def one(batch: steps.Begin, before: tuple[int, int], done: list[bool]) -> Doing[None]:
             if before != NOWHERE:
@@ -321,7 +325,7 @@ class Play:
         for number in range(step.width):
             self.clock.start(lane(number))
         yield Until(lambda: not any(lanes))
-        self._abreast_stopping = None
+        self._abreast_stopping, self._each_failure = None, False
         self.known = self.known.alone()
         if ends:
             raise Ended_(ends[0])
@@ -393,7 +397,8 @@ class Play:
 
     def _word(self, batch: Running) -> BatchControl:
         word = engine.word(self.opened, self.at_present, batch.place)
-        return word.model_copy(update={"stop": True}) if self._abreast_stopping else word
+        stop = word.stop or bool(self._abreast_stopping)
+        return word.model_copy(update={"stop": stop, "each_failure": self._each_failure})
 
     def _obey(self, what: str) -> None:
         controls = self.controls

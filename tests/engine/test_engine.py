@@ -7,12 +7,14 @@ import os
 import re
 import subprocess
 import sys
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 
+from apollo.domain import engine
 from tests.engine.faults import FAULTS
 from tests.engine.play import Play
 from tests.engine.umpire import Umpire
@@ -28,6 +30,14 @@ MANY = settings(
     suppress_health_check=SLOW,
 )
 HUNT = settings(MANY, max_examples=1000, derandomize=True, phases=[Phase.generate])
+
+
+@pytest.fixture(autouse=True, scope="module")
+def small_fleets_tell_as_little_as_large_ones() -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(engine, "TOLD_AT_MOST", 4)
+        patch.setattr(engine, "UNTOLD_PART", 4)
+        yield
 
 
 def judged(world: World) -> dict[int, list[str]]:

@@ -84,6 +84,14 @@ PACED: dict[str, Any] = {
     "unreachable": "100%",
 }
 """What worlds are like in which the pace changes while batches run side by side."""
+BARELY: dict[str, Any] = {
+    "case": PACED["case"],
+    "batch": 12,
+    "failures": "8",
+    "mood": (Outcome.UPDATED, Outcome.UPDATED, Outcome.REVERTED),
+    "said": (),
+}
+"""What worlds are like in which batches side by side use up their budget bit by bit."""
 
 
 def _shares(most: int) -> st.SearchStrategy[str]:

@@ -64,6 +64,7 @@ async def record(stage: Stage) -> None:
     await relayed(stage)
     await abreast(stage)
     await paced(stage)
+    await barely(stage)
     await crowded(stage)
     await disabled(stage)
     await healed(stage)
@@ -290,6 +291,30 @@ async def paced(stage: Stage) -> None:
     assert (await running.result()).outcomes == {"updated": 16}
     others = {f"paced.forward-1-{number}.batch": running.batch(1, number) for number in (1, 2, 3)}
     await keep(running, "paced", [], others)
+
+
+async def barely(stage: Stage) -> None:
+    """Batches side by side tell of each failure when two are left, and stop after one too many."""
+    play = await stage.play(
+        hosts=80, max_unavailable="50%", max_failures=16, on_failure="halt", application="barely"
+    )
+    first, second = ([f"h{number + each}" for each in range(20)] for number in (1, 21))
+    with small_batches(20):
+        await play.deploy("1.0")
+        play.script.turns.clear()
+        play.script.hold(*first, *second)
+        play.script.fail(*first[:8], *second[:9])
+        running = await play.start("2.0")
+        await play.under_way(40)
+    play.script.let_go(*first[:8], *second[:7])
+    for number in (1, 2):
+        await running.batch_heard("each_failure", number=number)
+    play.script.let_go(*second[7:9])
+    await running.batch_heard("stop", number=1)
+    play.script.let_go()
+    assert (await running.result()).outcomes == {"reverted": 17, "updated": 23, "not_started": 40}
+    others = {f"barely.forward-1-{number}.batch": running.batch(1, number) for number in (1, 2)}
+    await keep(running, "barely", [], others)
 
 
 async def relayed(stage: Stage) -> None:

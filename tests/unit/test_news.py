@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from apollo.domain.capacity import Allowance
-from apollo.domain.engine import grant
+from apollo.domain.engine import each_counts, grant
 from apollo.domain.known import Known
 from apollo.domain.rollout import BatchLoad, LocationCounts, News, Opened, Progress
 from apollo.domain.steps import Begin
@@ -16,8 +16,8 @@ LOAD = BatchLoad(deployment="d", workflow_id="w", phase="forward", wave=1, batch
 NOTHING = Progress(wave=1, batch=1, phase="forward")
 
 
-def news(hosts: int, *, allowed: int, failed: int = 0, beside: int = 0) -> News:
-    plan = Opened(
+def opened(hosts: int, *, allowed: int, relays: bool = False) -> Opened:
+    return Opened(
         deployment="d",
         number=1,
         label="shop/prod#1",
@@ -26,7 +26,12 @@ def news(hosts: int, *, allowed: int, failed: int = 0, beside: int = 0) -> News:
         allowance=Allowance(locations={}, fleet=1),
         failures_allowed=allowed,
         turn_limit=timedelta(hours=1),
+        relays=relays,
     )
+
+
+def news(hosts: int, *, allowed: int, failed: int = 0, beside: int = 0) -> News:
+    plan = opened(hosts, allowed=allowed)
     batch = Begin("forward", 1, 1, beside=beside)
     found = grant(plan, Known(failures=failed), batch, LOAD).news
     assert found
@@ -58,6 +63,23 @@ def test_at_most_a_sixteenth_of_the_failures_that_are_left_is_untold(
     told = news(hosts, allowed=allowed, failed=failed, beside=beside)
     untold = max(n for n in range(500) if not told.worth(progress(0, n), NOTHING))
     assert untold * (beside + 1) <= max(0, allowed - failed) / 16
+
+
+@given(
+    allowed=st.integers(0, 5_000),
+    failed=st.integers(0, 6_000),
+    lanes=st.integers(2, 60),
+    under_way=st.integers(0, 6_000),
+    relays=st.booleans(),
+)
+def test_as_long_as_not_each_is_told_those_that_are_untold_are_not_too_many(
+    allowed: int, failed: int, lanes: int, under_way: int, relays: bool
+) -> None:
+    """Of each lane two batches may be under way where the next one begins in the last turns."""
+    plan, known = opened(100_000, allowed=allowed, relays=relays), Known(failures=failed)
+    untold = news(100_000, allowed=allowed, beside=lanes - 1).failures * lanes * (1 + relays)
+    if not each_counts(plan, known, under_way):
+        assert failed + under_way + untold <= allowed
 
 
 def test_failures_that_are_taken_back_are_told_too() -> None:

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from apollo.domain import engine, relay
 from apollo.domain.known import Known
 from apollo.domain.status import DeploymentState
 from tests.support.falsify import rows_of
@@ -98,6 +99,47 @@ async def test_budgets_add_up(stage: Stage) -> None:
 async def _both_told(running: Running) -> bool:
     failed = {told["batch"] for _, told in await heard(running) if told["failures"]}
     return len(failed) == 2
+
+
+@pytest.mark.parametrize("each_is_told", [True, False])
+async def test_where_few_failures_are_left_each_is_told(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch, each_is_told: bool
+) -> None:
+    """Six are allowed, each batch tells of three at the earliest, seven of all of them fail."""
+    monkeypatch.setattr(engine, "TOLD_AT_MOST", 1)
+    monkeypatch.setattr(engine, "UNTOLD_PART", 1)
+    monkeypatch.setattr(relay, "RELAYS", 1)
+    if not each_is_told:
+        monkeypatch.setattr(engine, "each_counts", lambda *given: False)
+    shop = await play(stage, max_failures=6, on_failure="halt")
+    shop.script.fail("h1", "h2", "h3", "h5", "h6", "h9", "h10")
+    shop.script.hold(*HOSTS)
+    running = await shop.start("2.0")
+    await shop.under_way(12)
+    shop.script.let_go("h1", "h2", "h3")
+    await until(lambda: _told(running, {1: 3}), "the first has told of three")
+    if each_is_told:
+        for number in (2, 3):
+            await running.batch_heard("each_failure", number=number)
+    shop.script.let_go("h5", "h6", "h9", "h10")
+    await shop.under_way(5)
+    if each_is_told:
+        await until(lambda: _told(running, {1: 3, 2: 2, 3: 2}), "all seven are told")
+    shop.script.let_go("h4")
+    if not each_is_told:
+        await shop.began("h13", "h14", "h15", "h16")
+    shop.script.let_go()
+    result = await running.result()
+
+    assert result.state is DeploymentState.HALTED
+    assert "7 hosts failed, 6 were allowed" in result.detail
+    assert (sorted(shop.script.begun()) == sorted(HOSTS[:12])) is each_is_told
+
+
+async def _told(running: Running, failures: dict[int, int]) -> bool:
+    """Whether these batches have told of so many failures."""
+    told = {told["batch"]: told["failures"] for _, told in await heard(running)}
+    return {number: told.get(number, 0) for number in failures} == failures
 
 
 async def test_a_pause_holds_all_of_them(stage: Stage) -> None:

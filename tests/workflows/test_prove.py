@@ -395,6 +395,18 @@ async def test_nobody_begins_after_the_failure_that_exceeds_the_budget(stage: St
     assert "had ended, and before it was recorded" in await rows.doubted(5)
 
 
+async def test_batches_beside_it_hear_of_that_failure_by_a_word(stage: Stage) -> None:
+    rows = await taken_back(stage)
+    await rows.slowed({**in_stripes(("h1", "h3"), ("h2",)), "h4": (10.0, 67.0)})
+    await rows.slowed(in_stripes(("h3", "h1"), ("h4", "h2"), begin=200), "rollback")
+    late = "h3: began its turn after the failure that exceeds the budget was recorded"
+    assert late in (await rows.broken())[5]
+    await rows.host("h3", batch=2)
+    assert late in await rows.doubted(5)
+    await rows.slowed({"h4": (10.0, 64.0)})
+    assert late in (await rows.broken())[5]
+
+
 async def test_only_failures_words_and_alarms_take_a_release_back(stage: Stage) -> None:
     rows = await taken_back(stage)
     await rows.host("h4", outcome="updated")
