@@ -152,18 +152,24 @@ class Batches(HostWords):
         return word.model_copy(update={"stop": stop, "each_failure": self._abreast.each_failure})
 
     def progressed(self, progress: Progress) -> None:
-        """Each batch keeps to the budget by itself; what several have used adds up here."""
+        """A batch has told how far it is, or what it still takes of its lanes."""
         place = progress.wave, progress.batch
         if place in self.known.narrowed:
             self.known = self.known.came_down(place, progress.narrowed)
         if self._abreast and progress.held is not None:
             self.known = self.known.handed_over(place, progress.held)
             self._abreast.hand_over(place)
-        if self._abreast:
-            under_way = sum(each.failures for each in self.batches)
-            self._abreast.stopping |= engine.overdrawn(self.opened, self.known, under_way)
-            if engine.each_counts(self.opened, self.known, under_way):
-                self._abreast.each_failure |= workflow.patched(EACH_FAILURE)
+        self._add_failures_up()
+
+    def _add_failures_up(self, *, returned: bool = False) -> None:
+        """Each batch keeps to the budget by itself; what several have used adds up here."""
+        if (abreast := self._abreast) is None:
+            return
+        under_way = sum(each.failures for each in self.batches)
+        if engine.each_counts(self.opened, self.known, under_way):
+            abreast.each_failure |= workflow.patched(EACH_FAILURE)
+        if abreast.each_failure or not returned:  # in old histories only what was told added up
+            abreast.stopping |= engine.overdrawn(self.opened, self.known, under_way)
 
     async def _words_carried_out(self) -> None:
         """Return when it is clear of which hosts somebody has spoken."""
@@ -186,6 +192,7 @@ class Batches(HostWords):
         self.heard(result)
         stopping = self._abreast is not None and self._abreast.stopping
         self.known = engine.returned(self.opened, self.at_present, step, result, stopping=stopping)
+        self._add_failures_up(returned=True)
         return True
 
     async def _child_batch(self, batch: UnderWay, given: BatchInput) -> BatchResult | None:

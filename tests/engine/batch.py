@@ -149,13 +149,16 @@ class Running:
         self.note_left()
         self.pulse.ended(turn.host.location, self.now, self.rolling.busy)
         self._narrow()
-        if self.slow or self.rolling.owes(self.progress) or self._is_news():
+        if self.slow or self._is_news():
             self._tell_deployment()
         self._hand_over()
 
     def _is_news(self) -> bool:
-        news = self.given.news
-        return news is not None and news.worth(self.rolling.result(), self.progress)
+        """Not its last end: soon it returns."""
+        now, news = self.rolling.result(), self.given.news
+        owes = self.rolling.owes(self.progress)
+        worth = owes or (news is not None and news.worth(now, self.progress))
+        return worth and bool(now.pending or self.rolling.lanes)
 
     def _tell_deployment(self) -> None:
         self.progress = self.rolling.result()

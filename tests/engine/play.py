@@ -129,7 +129,7 @@ class Play:
             batch.tell(self._word(batch))
 
     def progressed(self) -> None:
-        """A batch has told how far it is."""
+        """A batch has told how far it is, or has returned."""
         if self._abreast_stopping is not None:
             under_way = sum(each.failures for each in self.running)
             self._abreast_stopping |= engine.overdrawn(self.opened, self.known, under_way)
@@ -290,9 +290,9 @@ class Play:
         batch.tell(self._word(batch))
         result = yield from batch.run()
         self.running.remove(batch)
-        self._note_slow()
         stopping = bool(self._abreast_stopping)
         self.known = engine.returned(self.opened, self.at_present, step, result, stopping=stopping)
+        self.progressed()
 
     def _run_abreast(self, step: steps.Abreast) -> Doing[None]:
         """Batches side by side, each lane the next that nobody has taken."""

@@ -9,8 +9,19 @@ import pytest
 from apollo.domain import engine, relay
 from apollo.domain.known import Known
 from apollo.domain.status import DeploymentState
+from apollo.workflows.batches import Batches
 from tests.support.falsify import rows_of
-from tests.support.stage import Play, Running, Stage, failures, heard, looks, small_batches, until
+from tests.support.stage import (
+    Play,
+    Running,
+    Stage,
+    batches_have_ended,
+    failures,
+    heard,
+    looks,
+    small_batches,
+    until,
+)
 
 BATCH = 4
 HOSTS = [f"h{n}" for n in range(1, 25)]
@@ -134,6 +145,36 @@ async def test_where_few_failures_are_left_each_is_told(
     assert result.state is DeploymentState.HALTED
     assert "7 hosts failed, 6 were allowed" in result.detail
     assert (sorted(shop.script.begun()) == sorted(HOSTS[:12])) is each_is_told
+
+
+@pytest.mark.parametrize("adds_up", [True, False])
+async def test_a_batch_returns_with_the_failure_that_is_one_too_many(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch, adds_up: bool
+) -> None:
+    """It is the batch's last end, which it tells by returning."""
+    monkeypatch.setattr(relay, "RELAYS", 1)
+    if not adds_up:
+        told = Batches._add_failures_up
+        monkeypatch.setattr(
+            Batches, "_add_failures_up", lambda self, returned=False: returned or told(self)
+        )
+    shop = await play(stage, max_failures=6, on_failure="halt")
+    shop.script.fail("h1", "h2", "h3", "h4", "h5", "h6", "h7")
+    shop.script.hold(*HOSTS)
+    running = await shop.start("2.0")
+    await shop.under_way(12)
+    shop.script.let_go("h1", "h2", "h3", "h5", "h6", "h7")
+    await until(lambda: _told(running, {1: 3, 2: 3}), "six are told")
+    shop.script.let_go("h4")
+    if not adds_up:
+        await shop.began("h13")
+    await until(lambda: batches_have_ended(running, 1), "the first has returned")
+    shop.script.let_go()
+    result = await running.result()
+
+    assert result.state is DeploymentState.HALTED
+    assert "7 hosts failed, 6 were allowed" in result.detail
+    assert (sorted(shop.script.begun()) == sorted(HOSTS[:12])) is adds_up
 
 
 async def _told(running: Running, failures: dict[int, int]) -> bool:
