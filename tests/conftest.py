@@ -1,5 +1,6 @@
 """What all tests share: which real parts must be there."""
 
+import gc
 import os
 import shutil
 import time
@@ -12,6 +13,7 @@ from tests.support.postgres import PostgresServer, postgres_server, programs
 
 settings.register_profile("apollo", deadline=None)  # a busy machine is no mistake
 settings.load_profile("apollo")
+gc.set_threshold(50_000)  # as workers have it: else a tenth of the time is a search for garbage
 
 REQUIRED = frozenset(filter(None, os.environ.get("APOLLO_REQUIRE", "").split(",")))
 
