@@ -11,7 +11,7 @@ from temporalio.exceptions import ApplicationError
 from apollo.activities.explained import explained
 from apollo.activities.host_keys import accepted_keys, keep_accepted
 from apollo.activities.lease import LeaseKeeper
-from apollo.activities.loading import away_of, disabled, out_of, turns_of
+from apollo.activities.loading import away_of, disabled, kept_from, out_of, turns_of
 from apollo.activities.outline import outline
 from apollo.activities.trail import Place, Trail, trace_of
 from apollo.catalog.records import HostRow, NewDeployment, StoredDeployment
@@ -153,6 +153,7 @@ class DeploymentActivities:
         return BatchHosts(
             turns=turns,
             out=out_of(environment, here | gone | serve),
+            disabled=kept_from(rows, states),
             owner=f"{await self.catalog.uuid()}/{stored.application}/{stored.environment}",
             label=stored.label,
             application=stored.application,

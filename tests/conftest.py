@@ -13,7 +13,7 @@ from tests.support.postgres import PostgresServer, postgres_server, programs
 
 settings.register_profile("apollo", deadline=None)  # a busy machine is no mistake
 settings.load_profile("apollo")
-gc.set_threshold(50_000)  # as workers have it: else a tenth of the time is a search for garbage
+gc.set_threshold(20_000)  # as workers do: else a tenth of the time goes into the search for garbage
 
 REQUIRED = frozenset(filter(None, os.environ.get("APOLLO_REQUIRE", "").split(",")))
 

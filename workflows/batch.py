@@ -108,7 +108,7 @@ class Batch:
         hosts = await workflow.execute_activity_method(
             DeploymentActivities.load_batch, self._given.load, **quick("load hosts")
         )
-        self._rolling = rolling = Rolling(self._given, hosts.turns, hosts.out)
+        self._rolling = rolling = Rolling(self._given, hosts.turns, hosts.out, hosts.disabled)
         for word in self._controls:
             self._tell(rolling, word)
         if self._given.held:

@@ -22,11 +22,16 @@ from apollo.domain.turn import GONE, LEFT_OUT, TurnRecord, skipped
 class Rolling:
     """The state of a batch. It changes only through `begin`, `end` and `control`; it has no clock.
 
-    `out` counts the hosts of the fleet that are out and not among `turns`, by location.
+    `out` counts the hosts of the fleet that are out and not among `turns`, by location; `disabled`
+    are hosts of the batch that have no turn → its number.
     """
 
     def __init__(
-        self, given: BatchInput, turns: Iterable[HostTurn], out: Mapping[str, int]
+        self,
+        given: BatchInput,
+        turns: Iterable[HostTurn],
+        out: Mapping[str, int],
+        disabled: Mapping[str, int] | None = None,
     ) -> None:
         self._given = given
         self._turns = {turn.host.name: turn for turn in turns}
@@ -35,6 +40,7 @@ class Rolling:
         """Hosts in their turns, and their locations."""
         self._ended = {name: _away(turn) for name, turn in self._turns.items() if turn.away}
         self._out_elsewhere = dict(out)
+        self._absent = dict(disabled or {})
         self._allowance: Allowance = given.allowance
         self._paused = given.paused
         self._held = given.held
@@ -117,6 +123,8 @@ class Rolling:
         self.moves += 1
 
     def _leave_out(self, hosts: Iterable[str], why: str) -> bool:
+        absent = [(name, self._absent.pop(name)) for name in hosts if name in self._absent]
+        self.unrecorded += [skipped(name, turn, why) for name, turn in absent]
         left = [self._left(name, why) for name in hosts if name in self._turns]
         records = [record for record in left if record]
         for record in records:
@@ -127,8 +135,8 @@ class Rolling:
             self._forget(record.host)
             self._has_ended(record)
             self.unrecorded.append(record)
-        self.moves += bool(records)
-        return bool(records)
+        self.moves += bool(records or absent)
+        return bool(records or absent)
 
     def _left(self, name: str, why: str) -> TurnRecord | None:
         if name in self._pending:

@@ -182,6 +182,8 @@ class BatchHosts(Wire):
     turns: tuple[HostTurn, ...]
     out: dict[str, int] = {}
     """Hosts of the fleet outside this batch's pending ones that are out, by location."""
+    disabled: dict[str, int] = {}
+    """Hosts of the batch that are due and have no turn, since they are disabled → its number."""
     owner: str
     label: str
     application: str

@@ -100,6 +100,12 @@ class Ledger:
         }
         return tuple(sorted(turns, key=lambda turn: (turn.group, turn.host.name not in fallen)))
 
+    def kept_from(self, given: BatchLoad) -> dict[str, int]:
+        """The hosts of a batch that are due and disabled, and the numbers of their turns."""
+        place = given.wave, given.batch
+        rows = [row for row in self.rows(given.phase) if (row.wave, row.batch) == place]
+        return {r.host: r.turns + 1 for r in rows if r.pending and r.host in self.disabled}
+
     def _away(self, row: Row, wanted: Away) -> Away:
         if row.outcome is not Outcome.UNREACHABLE or row.pending or not wanted:
             return ""

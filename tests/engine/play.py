@@ -280,7 +280,8 @@ class Play:
         names = [turn.host.name for turn in turns]
         out = self.ledger.out_beside(names)
         pulse = Pulse(self.opened.progress_deadline)
-        batch = Running(self, given, Rolling(given, turns, out), pulse)
+        rolling = Rolling(given, turns, out, self.ledger.kept_from(given.load))
+        batch = Running(self, given, rolling, pulse)
         self.running.append(batch)
         self.onlooker.batch(
             *(step.phase, step.wave, step.batch, names),

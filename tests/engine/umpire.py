@@ -445,7 +445,7 @@ class Umpire:
         """It has ended."""
         for rule, what in self._wrong_end(state, outcomes):
             self.say(rule, what)
-        left = {n: host for n, host in self.hosts.items() if host.left and n not in self.disabled}
+        left = {name: host for name, host in self.hosts.items() if host.left}
         for name, host in left.items():
             if host.outcome != "skipped":
                 self.say(12, f"{name} was skipped, and it is {host.outcome or 'not_started'}")

@@ -173,3 +173,8 @@ async def rows_of(running: Running) -> Rows:
     """The rows of a deployment that has ended."""
     await running.result()
     return Rows(running.play.stage.catalog, await running.stored())
+
+
+async def broken_rules(running: Running) -> dict[int, str]:
+    """The rules that a deployment has broken, by the judge that reads the catalog's rows alone."""
+    return await (await rows_of(running)).broken()

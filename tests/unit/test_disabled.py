@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from apollo.domain.rolling import Rolling
-from apollo.domain.rollout import HostTurn
+from apollo.domain.rollout import BatchControl, HostTurn
 from apollo.domain.status import Outcome
 from tests.unit.test_rolling import ENDS, batch, end, turn
 
@@ -40,6 +40,17 @@ def test_one_that_is_enabled_again_has_its_turn() -> None:
     assert names(rolling.begin()) == ["h1"]
     rolling.look([], {})
     assert names(rolling.begin()) == ["h0"]
+
+
+def test_one_that_was_disabled_before_can_be_left_out() -> None:
+    rolling = Rolling(batch(), [turn(0)], {"fra1": 1}, {"h9": 3})
+    rolling.begin()
+    for _ in range(2):
+        rolling.control(BatchControl(skip=("h9",)))
+    assert [(each.host, each.turn, each.outcome) for each in rolling.unrecorded] == [
+        ("h9", 3, Outcome.SKIPPED)
+    ]
+    assert (rolling.failures, rolling.left_out, rolling.finished) == (0, 0, False)
 
 
 def test_one_that_could_not_be_reached_is_not_tried_again() -> None:

@@ -10,7 +10,7 @@ from apollo.domain import engine, relay
 from apollo.domain.known import Known
 from apollo.domain.status import DeploymentState
 from apollo.workflows.batches import Batches
-from tests.support.falsify import rows_of
+from tests.support.falsify import broken_rules
 from tests.support.stage import (
     Play,
     Running,
@@ -229,7 +229,7 @@ async def test_all_come_down_to_a_lower_pace_before_another_host_begins(
     assert result.outcomes == {"updated": 24}
     assert failures(await running.events()) == []
     if together:
-        assert await (await rows_of(running)).broken() == {}
+        assert await broken_rules(running) == {}
 
 
 async def _has_begun(running: Running, number: int) -> bool:

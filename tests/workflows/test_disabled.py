@@ -1,6 +1,8 @@
 """A host that is disabled while its batch is under way has no turn any more."""
 
-from apollo.proof import Verdict
+import pytest
+
+from tests.support.falsify import broken_rules
 from tests.support.stage import Play, Running, Stage, failures, looks, until
 
 
@@ -24,14 +26,6 @@ async def looked(running: Running, batch: str = "") -> None:
     await until(has, "the batch has looked")
 
 
-async def broken(running: Running) -> dict[int, str]:
-    return {
-        each.rule: "; ".join(breach.what for breach in each.breaches)
-        for each in await running.said.prove()
-        if each.verdict is Verdict.BROKEN
-    }
-
-
 async def test_one_that_waits_has_no_turn_and_counts_as_out(stage: Stage) -> None:
     play, running = await six(stage)
     changed = await stage.apollo.disable(play.application, "prod", "h5", "its disk is dying")
@@ -45,7 +39,7 @@ async def test_one_that_waits_has_no_turn_and_counts_as_out(stage: Stage) -> Non
     result = await running.result()
     assert (result.state, result.outcomes) == ("partial", {"updated": 5, "not_started": 1})
     assert "h5" not in play.script.begun()
-    assert await broken(running) == {}
+    assert await broken_rules(running) == {}
     assert failures(await running.events(running.batch())) == []
 
 
@@ -73,6 +67,31 @@ async def test_without_being_told_the_batch_does_not_look(stage: Stage) -> None:
     play.script.let_go()
     assert (await running.result()).outcomes == {"updated": 6}
     assert await looks(running) == 0
+
+
+@pytest.mark.parametrize("named", [True, False])
+async def test_one_that_was_disabled_before_its_batch_began_is_left_out(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch, named: bool
+) -> None:
+    """The batch does not give it a turn, and must know of it all the same."""
+    if not named:
+        monkeypatch.setattr("apollo.activities.deployments.kept_from", lambda rows, states: {})
+    play = await stage.play(hosts=6, waves=["2", "100%"], max_unavailable=2)
+    await play.deploy("1.0")
+    play.script.turns.clear()
+    play.script.hold()
+    running = await play.start("1.1")
+    await play.began("h1", "h2")
+    await stage.apollo.disable(play.application, "prod", "h5", "its disk is dying")
+    play.script.hold("h3")
+    play.script.let_go("*")
+    await play.began("h3")
+    assert "h5" in await running.said.skip("h5", reason="it goes to the shop")
+    play.script.let_go()
+    outcomes = (await running.result()).outcomes
+    assert outcomes == {"updated": 5, ("skipped" if named else "not_started"): 1}
+    assert "h5" not in play.script.begun()
+    assert await broken_rules(running) == {}
 
 
 async def test_it_is_no_host_of_a_rollback_either(stage: Stage) -> None:

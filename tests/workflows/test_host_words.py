@@ -7,7 +7,7 @@ import pytest
 from apollo.domain import engine
 from apollo.domain.status import Outcome
 from apollo.errors import ConnectFailed, Refused
-from tests.support.falsify import rows_of
+from tests.support.falsify import broken_rules
 from tests.support.stage import Running, Stage, batches_have_ended, failures, held, until
 
 
@@ -158,7 +158,7 @@ async def test_one_that_is_disabled_before_its_other_turn_is_no_failure(stage: S
     result = await running.result()
     assert (result.state, result.outcomes) == ("partial", {"updated": 6, "reverted": 2})
     assert play.script.begun().count("h1") == 1
-    assert await (await rows_of(running)).broken() == {}
+    assert await broken_rules(running) == {}
 
 
 @pytest.mark.parametrize("retries", [True, False])

@@ -8,7 +8,7 @@ import pytest
 
 from apollo.domain import relay
 from apollo.domain.status import DeploymentState, Outcome
-from apollo.proof import Judgement, Verdict
+from tests.support.falsify import broken_rules
 from tests.support.stage import Play, Running, Stage, failures, small_batches
 
 BATCH = 4
@@ -49,7 +49,7 @@ async def test_one_slow_host_holds_no_other_batch(stage: Stage) -> None:
     assert shop.script.most_at_once <= 4
     assert most_in_a_location(shop) <= 2
     assert failures(await running.events()) == []
-    assert await rules_broken(running) == []
+    assert await broken_rules(running) == {}
 
 
 async def test_with_very_many_batches_each_waits_for_the_one_before(
@@ -106,7 +106,7 @@ async def test_a_host_that_breaks_in_the_last_turns_keeps_its_room(
     broken = end is Outcome.BROKEN
     assert result.outcomes == ({"updated": 15, "broken": 1} if broken else {"updated": 16})
     assert most_in_a_location(shop, broken="h3" if broken else "") <= 2
-    assert await rules_broken(running) == []
+    assert await broken_rules(running) == {}
 
 
 async def test_a_pause_holds_both(stage: Stage) -> None:
@@ -154,11 +154,6 @@ async def test_a_role_waits_for_the_one_before(stage: Stage) -> None:
     shop.script.let_go()
 
     assert (await running.result()).outcomes == {"updated": 16}
-
-
-async def rules_broken(running: Running) -> list[Judgement]:
-    """By the judge that reads the catalog's rows alone."""
-    return [each for each in await running.said.prove() if each.verdict is Verdict.BROKEN]
 
 
 def most_in_a_location(shop: Play, broken: str = "") -> int:
