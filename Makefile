@@ -2,7 +2,8 @@
 PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
-SIDE_BY_SIDE := --numprocesses 3 --dist loadfile
+# Folders with few long tests come first: else these are what is waited for in the end.
+SIDE_BY_SIDE := --numprocesses 3 --dist loadfile --no-loadscope-reorder
 
 .PHONY: help demo test rules torture cut scale check format lock schema
 
@@ -20,9 +21,9 @@ demo: $(READY) ## Three releases on twelve hosts under traffic, a worker killed 
 	$(BIN)/apollo demo
 
 test: $(READY) ## All tests; real parts that are not installed are skipped, unless APOLLO_REQUIRE names them
-	$(BIN)/python -m pytest $(SIDE_BY_SIDE) tests/unit tests/engine tests/alarms tests/cli tests/docs tests/hosts
-	$(BIN)/python -m pytest $(SIDE_BY_SIDE) tests/workflows tests/replay tests/scale
-	$(BIN)/python -m pytest $(SIDE_BY_SIDE) tests/e2e tests/chaos tests/examples tests/faults tests/telemetry --ignore tests/e2e/test_speed.py
+	$(BIN)/python -m pytest $(SIDE_BY_SIDE) tests/docs tests/hosts tests/cli tests/engine tests/alarms tests/unit
+	$(BIN)/python -m pytest $(SIDE_BY_SIDE) tests/scale tests/workflows tests/replay
+	$(BIN)/python -m pytest $(SIDE_BY_SIDE) tests/e2e tests/chaos tests/telemetry tests/examples tests/faults --ignore tests/e2e/test_speed.py
 	$(BIN)/python -m pytest tests/e2e/test_speed.py
 
 rules: $(READY) ## Random deployments on a simulated clock, judged by the rules: APOLLO_EXAMPLES of them

@@ -60,8 +60,8 @@ async def test_the_next_batch_begins_where_one_has_ended(stage: Stage) -> None:
     shop = await play(stage)
     shop.script.hold(*HOSTS[4:12])
     running = await shop.start("2.0")
-    await shop.began(*HOSTS[:12], *HOSTS[12:])
-    assert set(shop.script.running()) == set(HOSTS[4:12])
+    await shop.began(*HOSTS)
+    assert set(await shop.under_way(8)) == set(HOSTS[4:12])
     shop.script.let_go()
 
     assert (await running.result()).outcomes == {"updated": 24}
