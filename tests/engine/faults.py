@@ -273,6 +273,16 @@ def _unknown(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(engine, "_away", lambda known, batch: "")
 
 
+@fault(
+    12,
+    "a host that was disabled before its batch began cannot be left out",
+    said=(Said(1.5, "disable", "1"), *(Said(at, "skip", "*1") for at in (3.5, 4.5, 6.5))),
+)
+def _kept_from(patch: pytest.MonkeyPatch) -> None:
+    begins = Rolling.__init__
+    patch.setattr(Rolling, "__init__", lambda self, *given: begins(self, *given[:3]))
+
+
 @fault(12, "an abort is not heard")
 def _abort(patch: pytest.MonkeyPatch) -> None:
     _deaf(patch, "abort")
