@@ -44,6 +44,7 @@ AT_ONCE = 100
 BREATH = timedelta(milliseconds=1)
 BEGIN_BY_HANDFULS = "begin by handfuls"
 RECORD_BY_SIZE = "record by size"
+FITS_IDLE = "who has no turn under way has come down"
 LEFT_ARE_OUT = "hosts left out are out if they were"
 RECORD_IN_ROUNDS = "record in rounds"
 RECORD_BY_SIZE_ALONE = "record by size alone"
@@ -102,6 +103,8 @@ class Batch:
     def _tell(self, rolling: Rolling, word: BatchControl) -> None:
         if word.skip:
             rolling.left_are_out = workflow.patched(LEFT_ARE_OUT)
+        if word.narrows:
+            rolling.fits_idle = workflow.patched(FITS_IDLE)
         rolling.control(word)
 
     async def _work(self) -> BatchResult:

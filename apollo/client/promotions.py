@@ -1,6 +1,7 @@
 """The client's part of promotions: to be started, watched, steered and waited for."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
     from apollo.catalog.catalog import Catalog
 
 _LOOK_AGAIN = 0.5
+_CLOSES = 10.0
+"""Seconds that a promotion which has ended on record may take to close its workflow."""
 
 
 async def start_promotion(
@@ -40,11 +43,9 @@ async def start_promotion(
     given = request.model_copy(
         update={"release": way.release, "if_needed": request.if_needed or not request.release}
     )
-    for other in await catalog.promotions.running(request.application):
-        if other.release == way.release and await runs(client, other.workflow_id, other.run_id):
-            raise already_promoted(other)
     workflow_id = names.promotion_id(request.application, way.release)
     try:
+        await _until_none_runs(catalog, client, request.application, way.release)
         handle = await client.start_workflow(
             Promotion.run,
             given,
@@ -61,6 +62,27 @@ async def start_promotion(
     except RPCError as error:
         raise Unavailable(f"Temporal does not start the promotion: {error}") from error
     return workflow_id, handle.result_run_id or ""
+
+
+async def _until_none_runs(
+    catalog: "Catalog", client: Client, application: str, release: str
+) -> None:
+    """Return when the release is not being promoted, or it is not known by whom.
+
+    The workflow of one that has ended on record closes soon.
+
+    Raises:
+        Refused: It is being promoted.
+    """
+    until = time.monotonic() + _CLOSES
+    while True:
+        for other in await catalog.promotions.running(application):
+            if other.release == release and await runs(client, other.workflow_id, other.run_id):
+                raise already_promoted(other)
+        closed = not await runs(client, names.promotion_id(application, release))
+        if closed or time.monotonic() >= until:
+            return
+        await asyncio.sleep(_LOOK_AGAIN)
 
 
 async def checked(client: Client, stored: Sequence[StoredPromotion]) -> list[StoredPromotion]:

@@ -48,6 +48,8 @@ class Rolling:
         """How often the pace was lowered, and to which of these the batch has come down."""
         self._others_narrow = given.others_narrow
         self._told_idle = False
+        self.fits_idle = True
+        """Whether one without turns under way has come down; in old histories it had not."""
         self.each_failure = False
         """Whether the deployment must know of each."""
         self._baton = Baton()
@@ -215,6 +217,8 @@ class Rolling:
     def _fits(self) -> bool:
         if self._narrows == self.narrowed:
             return False
+        if self.fits_idle and not self._running:  # the batch before tells of its own turns
+            return True
         granted = self._granted
         turns = Counter(
             [*self._running.values(), *(each.location for each in turns_of(self._held))]

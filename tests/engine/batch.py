@@ -154,11 +154,11 @@ class Running:
         self._hand_over()
 
     def _is_news(self) -> bool:
-        """Not its last end: soon it returns."""
+        """Its last end is told in any case: it returns."""
         now, news = self.rolling.result(), self.given.news
-        owes = self.rolling.owes(self.progress)
-        worth = owes or (news is not None and news.worth(now, self.progress))
-        return worth and bool(now.pending or self.rolling.lanes)
+        last = not (now.pending or self.rolling.lanes)
+        owes = last or self.rolling.owes(self.progress)
+        return owes or (news is not None and news.worth(now, self.progress))
 
     def _tell_deployment(self) -> None:
         self.progress = self.rolling.result()

@@ -11,7 +11,7 @@ from apollo.domain.capacity import Allowance, allowance, side_by_side
 from apollo.domain.fleet import Host
 from apollo.domain.known import Known
 from apollo.domain.rolling import Rolling
-from apollo.domain.rollout import BatchControl, BatchInput, BatchLoad, HostTurn, Opened
+from apollo.domain.rollout import BatchControl, BatchInput, BatchLoad, Held, HostTurn, Opened
 from apollo.domain.status import Outcome
 from apollo.domain.turn import TurnRecord
 
@@ -153,6 +153,25 @@ def test_one_that_only_waits_for_others_says_so_after_each_word_until_it_goes_on
         assert (rolling.tell(), rolling.idle, rolling.tell()) == (True, True, False)
     rolling.control(BatchControl(allowance=QUARTER, narrows=1))
     assert (rolling.tell(), rolling.idle, rolling.tell()) == (True, False, False)
+
+
+@pytest.mark.parametrize("fits_idle", [True, False])
+def test_one_without_turns_waits_for_no_hosts_that_the_batch_before_tries_again(
+    fits_idle: bool,
+) -> None:
+    """The batch before tells of its own turns; its other hosts wait until all have come down."""
+    fleet = Fleet({f"h{n}": "fra1" for n in range(16)})
+    rolling = batch(fleet, [f"h{n}" for n in range(8)], HALF, beside=1)
+    rolling.fits_idle = fits_idle
+    held = (Held(location="fra1", turns=3),)
+    rolling.control(BatchControl(held=held))
+    (begun,) = rolling.begin()
+    rolling.control(BatchControl(allowance=QUARTER, held=held, narrows=1, others_narrow=True))
+    assert not rolling.waited_for, "one and three, and two are its share"
+    ends(rolling, begun)
+    assert rolling.tell() is fits_idle
+    rolling.control(BatchControl(allowance=QUARTER, held=held, narrows=1))
+    assert rolling.begin() == [], "the other three may come"
 
 
 @pytest.mark.parametrize(("pace", "lower"), [("25%", 1), ("50%", 0), ("75%", 0), ("3", 1)])

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+from typing import Any
 
 import pytest
 from temporalio.api.enums.v1 import EventType
@@ -245,6 +246,32 @@ async def by_id(play: Play) -> Promoted:
     await until(opened, "it is opened")
     (stored,) = await promotions.list(play.application)
     return Promoted(play, await play.stage.apollo.promotion(stored))
+
+
+async def test_one_that_has_ended_on_record_is_waited_for_until_it_closes(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    play = await pipeline(stage, ["prod"], approval=True)
+    first = await promote(play)
+    await first.until("awaiting")
+    recorded, closes = stage.catalog.promotions.end, asyncio.Event()
+
+    async def ends(*given: Any) -> Any:
+        ended = await recorded(*given)
+        await closes.wait()
+        return ended
+
+    with monkeypatch.context() as patch:
+        patch.setattr(stage.catalog.promotions, "end", ends)
+        await first.said.reject()
+        await first.until("rejected")
+        again = asyncio.create_task(promote(play))
+        await asyncio.sleep(1)
+        assert not again.done(), "neither refused nor begun"
+        closes.set()
+        second = await again
+    await second.until("awaiting")
+    assert second.said.run_id != first.said.run_id
 
 
 async def test_a_running_promotion_of_the_same_release_is_refused(stage: Stage) -> None:
