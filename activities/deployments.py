@@ -146,14 +146,15 @@ class DeploymentActivities:
         keys = await self.catalog.keys.lines(*place, hosts)
         adopted = await self.catalog.adoptions.hosts(*place)
         release = (await self.catalog.releases.get(stored.application, stored.release)).release
-        away = away_of(load, rows, gone | disabled(states))
+        absent = disabled(states)
+        away = away_of(load, rows, gone | absent)
         turns = turns_of(environment, release.setup, rows, states, keys, adopted, away)
         here = {turn.host.name for turn in turns}
         serve = await self.catalog.hosts.in_service(*place)
         return BatchHosts(
             turns=turns,
             out=out_of(environment, here | gone | serve),
-            disabled=kept_from(rows, states),
+            disabled=kept_from(rows, absent),
             owner=f"{await self.catalog.uuid()}/{stored.application}/{stored.environment}",
             label=stored.label,
             application=stored.application,

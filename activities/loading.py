@@ -58,9 +58,8 @@ def turns_of(
     return tuple(sorted(turns, key=lambda turn: (turn.group, turn.host.name not in fallen)))
 
 
-def kept_from(rows: list[HostRow], states: Mapping[str, HostState]) -> dict[str, int]:
+def kept_from(rows: list[HostRow], absent: Collection[str]) -> dict[str, int]:
     """The hosts that are due and disabled, and the numbers of the turns that they do not have."""
-    absent = disabled(states)
     return {row.host: row.next_turn for row in rows if row.pending and row.host in absent}
 
 

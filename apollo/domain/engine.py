@@ -47,8 +47,8 @@ End = Close | TurnBack
 TOLD_AT_MOST = 400
 """How often a deployment is told how far its batches are, but for failures."""
 UNTOLD_PART = 16
-"""Batches side by side have at the most this part of the failures that are left untold; and as much
-again has the last turns of those before them."""
+"""Batches side by side have at the most this part of the failures that are left untold, and
+those before them whose last turns are under way as much again."""
 DEPLOYMENT = "the deployment"
 """The first gate."""
 _NOT_TAKEN_BACK = {

@@ -47,16 +47,16 @@ def _begun_after(facts: Facts) -> Iterator[tuple[Breach, bool]]:
     """
     if not exceeded(facts):
         return
-    known = sorted((each.recorded, *each.in_batch) for each in facts.failures if each.recorded)
+    known = sorted((each.recorded, each.in_batch) for each in facts.failures if each.recorded)
     ends = sorted(each.ended for each in facts.failures if each.ended)
     one = facts.failures_allowed
-    recorded, *batch = known[one] if len(known) > one else (None,)
+    recorded, batch = known[one] if len(known) > one else (None, None)
     ended = ends[one] if len(ends) > one else None
     for turn in facts.forward:
         if not turn.had or turn.began is None:
             continue
         if recorded and turn.began > recorded + CLOCKS:
-            sure = turn.began > recorded + REACH or [*turn.in_batch] == batch
+            sure = turn.began > recorded + REACH or turn.in_batch == batch
             yield _after(turn.host, turn.began, recorded, "was recorded"), sure
         elif ended and turn.began > ended + REACH:
             yield (

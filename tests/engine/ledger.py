@@ -77,8 +77,7 @@ class Ledger:
         With them come those that could not be reached.
         """
         hosts = {host.name: host for host in self.case.fleet.hosts}
-        place = given.wave, given.batch
-        rows = [row for row in self.rows(given.phase) if (row.wave, row.batch) == place]
+        rows = self._of(given)
         away = {row.host: self._away(row, given.away) for row in rows}
         turns = [
             HostTurn(
@@ -102,9 +101,12 @@ class Ledger:
 
     def kept_from(self, given: BatchLoad) -> dict[str, int]:
         """The hosts of a batch that are due and disabled, and the numbers of their turns."""
+        due = [row for row in self._of(given) if row.pending]
+        return {row.host: row.turns + 1 for row in due if row.host in self.disabled}
+
+    def _of(self, given: BatchLoad) -> list[Row]:
         place = given.wave, given.batch
-        rows = [row for row in self.rows(given.phase) if (row.wave, row.batch) == place]
-        return {r.host: r.turns + 1 for r in rows if r.pending and r.host in self.disabled}
+        return [row for row in self.rows(given.phase) if (row.wave, row.batch) == place]
 
     def _away(self, row: Row, wanted: Away) -> Away:
         if row.outcome is not Outcome.UNREACHABLE or row.pending or not wanted:

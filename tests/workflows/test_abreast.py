@@ -97,7 +97,7 @@ async def test_budgets_add_up(stage: Stage) -> None:
     running = await shop.start("2.0")
     await shop.under_way(12)
     shop.script.let_go("h1", "h5")
-    await until(lambda: _both_told(running), "both failures are told")
+    await until(lambda: _told(running, {1: 1, 2: 1}), "both failures are told")
     shop.script.let_go()
     result = await running.result()
 
@@ -105,11 +105,6 @@ async def test_budgets_add_up(stage: Stage) -> None:
     assert result.outcomes["reverted"] == 2
     assert len(shop.script.begun()) == 12
     assert "2 hosts failed, 1 were allowed" in result.detail
-
-
-async def _both_told(running: Running) -> bool:
-    failed = {told["batch"] for _, told in await heard(running) if told["failures"]}
-    return len(failed) == 2
 
 
 @pytest.mark.parametrize("each_is_told", [True, False])

@@ -75,7 +75,7 @@ async def test_one_that_was_disabled_before_its_batch_began_is_left_out(
 ) -> None:
     """The batch does not give it a turn, and must know of it all the same."""
     if not named:
-        monkeypatch.setattr("apollo.activities.deployments.kept_from", lambda rows, states: {})
+        monkeypatch.setattr("apollo.activities.deployments.kept_from", lambda rows, absent: {})
     play = await stage.play(hosts=6, waves=["2", "100%"], max_unavailable=2)
     await play.deploy("1.0")
     play.script.turns.clear()
