@@ -68,9 +68,17 @@ class Desk:
 
     async def weekly(self, name: str = "weekly", **options: Any) -> Any:
         wanted = {"from_": "staging", "to": "prod", "cron": WEEKLY, "timezone": "Europe/Amsterdam"}
-        return await self.apollo.schedules.create_promotion(
+        made = await self.apollo.schedules.create_promotion(
             self.application, name, **{**wanted, **options}
         )
+
+        async def listed() -> bool:
+            return name in [
+                each.name for each in await self.apollo.schedules.list(made.application)
+            ]
+
+        await until(listed, "Temporal lists it")
+        return made
 
     async def temporal(self, line: str) -> Any:
         """What the `temporal` program says, as JSON."""
