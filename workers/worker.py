@@ -196,7 +196,9 @@ def control_worker(
     """The worker of workflows and of what they ask of the catalog.
 
     Without the SDK's sandbox, in which each of the workflows' steps takes more than twice as long:
-    what it watches over, the tests see to (docs/decisions/0009-no-sandbox.md).
+    what it watches over, the tests see to (docs/decisions/0009-no-sandbox.md). Python can only do
+    one of them at a time: where more would wait, what comes meanwhile makes one step together. No
+    payload is stored elsewhere, for which the SDK would have a task of its own for each.
     """
     return Worker(
         client,
@@ -206,7 +208,8 @@ def control_worker(
         workflow_runner=UnsandboxedWorkflowRunner(),
         identity=_identity("control"),
         **_version(settings),
-        max_concurrent_workflow_tasks=4,
+        max_concurrent_workflow_tasks=2,
+        max_workflow_task_external_storage_concurrency=1,
         sticky_queue_schedule_to_start_timeout=timedelta(seconds=settings.takeover),
         graceful_shutdown_timeout=timedelta(seconds=settings.grace),
     )
