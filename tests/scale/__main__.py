@@ -12,7 +12,7 @@ from tests.scale.measure import Measured, measure
 from tests.scale.planning import plan_seconds
 from tests.scale.report import PLAN_HOSTS, heading, row, targets
 
-SIZES = "100,1000,10000"
+SIZES = "100,1000,10000,10000,10000"
 
 
 async def main() -> bool:
@@ -23,9 +23,9 @@ async def main() -> bool:
     planned = plan_seconds(PLAN_HOSTS)
     say(heading())
     runs: list[Measured] = []
-    for size in sizes:
+    for number, size in enumerate(sizes):
         with TemporaryDirectory(prefix="apollo-scale-") as folder:
-            runs.append(await measure(Path(folder), size, seed))
+            runs.append(await measure(Path(folder), size, seed + sizes[:number].count(size)))
         say(row(runs[-1]))
     say("")
     for run in runs:

@@ -2,6 +2,7 @@
 
 import random
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 FAILS = 0.01
 """Hosts whose start hook fails; each of them prints much."""
@@ -44,6 +45,7 @@ def draw(seed: int, host: str, turn: int) -> Fate:
     return Fate(stage, work)
 
 
+@lru_cache(maxsize=64)
 def printed(host: str) -> bytes:
     """What a failing hook of that host has printed: no two lines are the same."""
     chance = random.Random(host)

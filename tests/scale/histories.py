@@ -9,7 +9,8 @@ from temporalio.api.enums.v1 import EventType
 from temporalio.api.history.v1 import HistoryEvent
 from temporalio.client import Client
 
-TURN = "turn"
+COUNTED = ("turn", "nothing")
+"""The activity of a host, and the one that is empty."""
 
 
 @dataclass(frozen=True)
@@ -58,7 +59,7 @@ def _ends(events: list[HistoryEvent]) -> Iterator[float]:
         if not (done or failed):
             continue
         scheduled = events[(done or failed) - 1].activity_task_scheduled_event_attributes
-        if scheduled.activity_type.name == TURN:
+        if scheduled.activity_type.name in COUNTED:
             yield event.event_time.ToNanoseconds() / 1e9
 
 

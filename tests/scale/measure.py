@@ -7,7 +7,7 @@ import sys
 import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from uuid import uuid4
 
@@ -17,7 +17,7 @@ from apollo import names
 from apollo.client import Apollo
 from apollo.cluster import pollers
 from apollo.codec import data_converter
-from apollo.domain.capacity import allowance, lanes
+from apollo.domain.capacity import allowance, lanes, side_by_side
 from apollo.domain.rollout import DeploymentResult
 from apollo.local.process import Program
 from apollo.local.temporal import TemporalServer
@@ -27,6 +27,8 @@ from tests.scale.histories import Weight, weigh
 from tests.scale.idle import BATCH, Idle
 
 PATIENCE = 60
+EMPTY = 25_000
+"""Empty activities at the most; of smaller fleets as many as there are hosts."""
 LOOK = 0.5
 """Seconds between two looks at how fast the processor is."""
 PEAK = "VmHWM"
@@ -55,14 +57,14 @@ class Passed:
 
 @dataclass(frozen=True)
 class Memory:
-    """Resident bytes of a process: before the deployment, and at the peak."""
+    """Resident bytes of a process: before it had work, and at the peak."""
 
     before: int
     peak: int
 
     @property
     def grown(self) -> int:
-        """What the deployment took."""
+        """What the work took."""
         return self.peak - self.before
 
 
@@ -70,11 +72,15 @@ class Memory:
 class Idleness:
     """What empty activities take: how many a second, and the processor's seconds for each."""
 
+    run: str
+    """What the ids of their workflows begin with."""
     rate: float
     cost: float
     passed: "Passed"
     spent: dict[str, float]
     """`control`, `hosts`, `server` → its part of the processor's seconds."""
+    dense: float = 0.0
+    """The rate but for the first and the last fifth of them."""
 
 
 @dataclass(frozen=True)
@@ -125,8 +131,9 @@ class Measured:
 
     @property
     def dense_share(self) -> float:
-        """The same of the rate while neither the first nor the last hosts have their turns."""
-        return self.share * self.weight.dense / self.rate
+        """The same of the rates while neither the first nor the last of them end."""
+        idle = sum(each.passed.even(each.dense) for each in self.idle) / len(self.idle)
+        return self.passed.even(self.weight.dense) / idle
 
     @property
     def events(self) -> float:
@@ -177,10 +184,12 @@ async def measure(folder: Path, hosts: int, seed: int) -> Measured:
         client = await Client.connect(server.address, data_converter=data_converter())
         apollo._temporal = client
         await fleet.found(apollo, folder, hosts)
+        fresh = _memory(server.pid, NOW)  # what empty activities leave would hide what turns take
         idle = [await _idle(client, folder, server, hosts)]
         async with _workers(client, folder, server, "", seed) as processes:
             processes["server"] = server.pid
             before = {name: _memory(pid, NOW) for name, pid in processes.items()}
+            before["server"] = fresh
             spent = {name: _spent(pid) for name, pid in processes.items()}
             clock = Clock([*processes.values(), os.getpid()])
             deployment = await apollo.deploy("shop", "prod", "2.0")
@@ -192,6 +201,8 @@ async def measure(folder: Path, hosts: int, seed: int) -> Measured:
             }
         weight = await weigh(client, deployment.workflow_id)
         idle.append(await _idle(client, folder, server, hosts))
+        # not before: reading histories takes the server's memory
+        idle = [replace(each, dense=(await weigh(client, each.run)).dense) for each in idle]
     return Measured(
         hosts=hosts,
         passed=passed,
@@ -205,28 +216,37 @@ async def measure(folder: Path, hosts: int, seed: int) -> Measured:
 
 
 async def _idle(client: Client, folder: Path, server: TemporalServer, hosts: int) -> Idleness:
-    """Empty activities in workflows that have the batches' size and share the lanes."""
-    sizes = fleet.fleet(hosts).sizes()
-    share = fleet.environment(hosts).strategy.max_unavailable
-    allowed = lanes(allowance(share, sizes), list(sizes))
-    count, places = min(hosts, 8 * BATCH), sum(allowed.values())
+    """Empty activities instead of turns."""
+    count, run = min(hosts, EMPTY), f"idle/{uuid4()}"
     async with _workers(client, folder, server, "idle-", 0) as processes:
-        await _run_idle(client, 10, 10)  # both workers have begun
+        await _run_idle(client, f"begun/{uuid4()}", 10, 10)  # both workers have begun
         processes["server"] = server.pid
         before = {name: _spent(pid) for name, pid in processes.items()}
         clock = Clock([*processes.values(), os.getpid()])
-        batches = [min(BATCH, count - first) for first in range(0, count, BATCH)]
-        await asyncio.gather(
-            *(_run_idle(client, size, max(1, places * size // count)) for size in batches)
-        )
+        await _run_batches(client, run, count, hosts)
         passed = clock.read()
         spent = {name: (_spent(pid) - before[name]) / count for name, pid in processes.items()}
-        return Idleness(count / passed.seconds, passed.spent / count, passed, spent)
+        return Idleness(run, count / passed.seconds, passed.spent / count, passed, spent)
 
 
-async def _run_idle(client: Client, hosts: int, lanes: int) -> None:
+async def _run_batches(client: Client, run: str, count: int, hosts: int) -> None:
+    """As the deployment's batches: as large, as many side by side, with as many lanes."""
+    sizes = fleet.fleet(hosts).sizes()
+    allowed = allowance(fleet.environment(hosts).strategy.max_unavailable, sizes)
+    places, width = sum(lanes(allowed, list(sizes)).values()), side_by_side(allowed, BATCH)
+    room = asyncio.Semaphore(width)
+
+    async def batch(number: int, first: int) -> None:
+        async with room:
+            size = min(BATCH, count - first)
+            await _run_idle(client, f"{run}/{number}", size, places // width)
+
+    await asyncio.gather(*(batch(*each) for each in enumerate(range(0, count, BATCH))))
+
+
+async def _run_idle(client: Client, name: str, hosts: int, lanes: int) -> None:
     await client.execute_workflow(
-        Idle.run, args=[hosts, lanes], id=f"idle/{uuid4()}", task_queue=names.CONTROL_QUEUE
+        Idle.run, args=[hosts, lanes], id=name, task_queue=names.CONTROL_QUEUE
     )
 
 

@@ -1,5 +1,6 @@
 """The table of what was measured, and the targets that it is held against."""
 
+import statistics
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -32,6 +33,8 @@ def targets(runs: Sequence[Measured], planned: float | None) -> list[Target]:
     found: list[Target] = []
     for run in runs:
         found += _of_one(run)
+    for size in sorted({run.hosts for run in runs if run.hosts >= DENSE}):
+        found.append(rate_target([run.dense_share for run in runs if run.hosts == size], size))
     by_size = {run.hosts: run for run in runs}
     if SMALL in by_size and LARGE in by_size:
         small, large = by_size[SMALL], by_size[LARGE]
@@ -44,6 +47,13 @@ def targets(runs: Sequence[Measured], planned: float | None) -> list[Target]:
         what = f"a plan of {PLAN_HOSTS} hosts in less than {PLAN_SECONDS:g} s"
         found.append(Target(what, f"{planned:.1f} s", planned < PLAN_SECONDS))
     return found
+
+
+def rate_target(shares: Sequence[float], hosts: int) -> Target:
+    """The same program differs by some points from run to run: hence the median."""
+    what = f"{hosts} hosts: at least {SHARE:.0%} of the rate of empty activities, in the middle"
+    middle, each = statistics.median(shares), ", ".join(f"{share:.0%}" for share in shares)
+    return Target(what, f"{middle:.0%} (the median of {each})", middle >= SHARE)
 
 
 def _of_one(run: Measured) -> list[Target]:
@@ -65,19 +75,9 @@ def _of_one(run: Measured) -> list[Target]:
         ),
     ]
     if run.hosts >= DENSE:
-        events, share = run.events, run.dense_share
-        found += [
-            target(
-                f"at most {EVENTS_PER_HOST} events each",
-                f"{events:.2f}",
-                events <= EVENTS_PER_HOST,
-            ),
-            target(
-                f"at least {SHARE:.0%} of the rate of empty activities, in its middle",
-                f"{share:.0%}",
-                share >= SHARE,
-            ),
-        ]
+        events = run.events
+        what = f"at most {EVENTS_PER_HOST} events each"
+        found.append(target(what, f"{events:.2f}", events <= EVENTS_PER_HOST))
     return found
 
 

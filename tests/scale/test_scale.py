@@ -8,7 +8,7 @@ import pytest
 from tests.scale.histories import Weight
 from tests.scale.measure import Measured, Memory, measure
 from tests.scale.planning import plan_seconds
-from tests.scale.report import heading, row, targets
+from tests.scale.report import heading, rate_target, row, targets
 
 HOSTS = 200
 SEED = 20
@@ -35,6 +35,11 @@ def _missed(measured: Measured) -> list[str]:
     small = replace(measured, hosts=1_000, weight=weight, memory={"control": near})
     large = replace(measured, hosts=10_000, weight=weight, memory={"control": far})
     return [target.what for target in targets([small, large], 11.0) if not target.met]
+
+
+def test_the_median_of_several_runs_is_held_against_the_target() -> None:
+    assert rate_target([0.55, 0.71, 0.6], 10_000).met
+    assert not rate_target([0.55, 0.71, 0.59], 10_000).met
 
 
 def test_a_plan_of_two_thousand_hosts() -> None:
