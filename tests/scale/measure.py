@@ -107,7 +107,7 @@ class Measured:
     @property
     def idle_rate(self) -> float:
         """Empty activities per second."""
-        return sum(each.rate for each in self.idle) / len(self.idle)
+        return statistics.fmean(each.rate for each in self.idle)
 
     @property
     def cost(self) -> float:
@@ -117,22 +117,22 @@ class Measured:
     @property
     def idle_cost(self) -> float:
         """The same for each empty activity."""
-        return sum(each.cost for each in self.idle) / len(self.idle)
+        return statistics.fmean(each.cost for each in self.idle)
 
     def idle_spent(self, process: str) -> float:
         """The part that the process had in it."""
-        return sum(each.spent[process] for each in self.idle) / len(self.idle)
+        return statistics.fmean(each.spent[process] for each in self.idle)
 
     @property
     def share(self) -> float:
         """Of the rate of empty activities, both on processors that are ours and equally fast."""
-        idle = sum(each.passed.even(each.rate) for each in self.idle) / len(self.idle)
+        idle = statistics.fmean(each.passed.even(each.rate) for each in self.idle)
         return self.passed.even(self.rate) / idle
 
     @property
     def dense_share(self) -> float:
         """The same of the rates while neither the first nor the last of them end."""
-        idle = sum(each.passed.even(each.dense) for each in self.idle) / len(self.idle)
+        idle = statistics.fmean(each.passed.even(each.dense) for each in self.idle)
         return self.passed.even(self.weight.dense) / idle
 
     @property

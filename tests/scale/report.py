@@ -101,11 +101,11 @@ COLUMNS: dict[str, Callable[[Measured], str]] = {
 
 
 def _left(run: Measured) -> float:
-    return sum(each.passed.free for each in run.idle) / len(run.idle)
+    return statistics.fmean(each.passed.free for each in run.idle)
 
 
 def _piece(run: Measured) -> float:
-    return sum(each.passed.piece for each in run.idle) / len(run.idle)
+    return statistics.fmean(each.passed.piece for each in run.idle)
 
 
 def _memory(run: Measured, process: str) -> str:

@@ -73,9 +73,8 @@ class Desk:
         )
 
         async def listed() -> bool:
-            return name in [
-                each.name for each in await self.apollo.schedules.list(made.application)
-            ]
+            found = await self.apollo.schedules.list(self.application)
+            return name in [each.name for each in found]
 
         await until(listed, "Temporal lists it")
         return made
