@@ -25,7 +25,7 @@ def explained(method: Method) -> Method:
     @wraps(method)
     async def call(*arguments: Any) -> Any:
         try:
-            async with heartbeats():
+            with heartbeats():
                 return await method(*arguments)
         except ApolloError as error:
             text = f"{error.message}; {error.hint}" if error.hint else error.message

@@ -118,5 +118,5 @@ class ScanActivities:
             async with gate:
                 return await self.scan_key(Reach(target.host, target.trusted, False, *place))
 
-        async with heartbeats():
+        with heartbeats():
             return KeysFound(hosts=tuple(await asyncio.gather(*map(one, given.targets))))

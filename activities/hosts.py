@@ -66,7 +66,7 @@ class HostActivities:
             _LOG.info("turn begins", phase=given.phase, turn=given.turn, attempt=info.attempt)
             work = asyncio.ensure_future(self.run_turn(given, attempt_ms, footing))
             try:
-                async with heartbeats(footing.details):
+                with heartbeats(footing.details):
                     record = await _see_through(work, footing)
             except TurnError as error:
                 said = {"error": error.code, "step": error.step, "found": error.message}

@@ -85,7 +85,7 @@ class PrintedActivities:
             ApplicationError: The host cannot be reached, or what it says cannot be shown.
         """
         try:
-            async with heartbeats():
+            with heartbeats():
                 return await self.read_printed(given)
         except TurnError as error:
             raise ApplicationError(

@@ -30,7 +30,7 @@ class StagingActivities:
         info = activity.info()
         known: dict[str, str] = info.heartbeat_details[0] if info.heartbeat_details else {}
         work = _Page(self.run_turn, page, info, Staged(host_keys=known))
-        async with heartbeats(lambda: work.staged.host_keys):
+        with heartbeats(lambda: work.staged.host_keys):
             await asyncio.gather(*map(work.stage, page.turns))
         staged = work.staged
         _LOG.info(

@@ -183,7 +183,7 @@ class LookActivities:
                 )
                 return await self.look_at(reach, target.root)
 
-        async with heartbeats():
+        with heartbeats():
             return Looked(sights=tuple(await asyncio.gather(*map(one, given.targets))))
 
 

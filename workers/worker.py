@@ -77,7 +77,7 @@ SERVICE = "apollo-worker"
 """What traces and metrics call it, unless `OTEL_SERVICE_NAME` does."""
 BUILD = f"apollo-{__version__}"
 """The SDK would hash the code of all loaded modules at each start, for seconds, to make one up."""
-YOUNG = 20_000
+YOUNG = 100_000
 """New objects after which Python looks for garbage among them; its default, 700, comes several
 times in each turn."""
 MOVING: dict[type, type] = {Promotion: MovingPromotion}

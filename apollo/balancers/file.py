@@ -27,7 +27,7 @@ class OnlineFile:
 
     async def drain(self, target: BalancerTarget) -> None:
         """The host's script has taken the file away: let the balancer see it."""
-        await asyncio.sleep(self._notice)
+        await self._noticed()
 
     async def drained(self, target: BalancerTarget) -> bool:
         """Never known before the wait is over."""
@@ -38,4 +38,8 @@ class OnlineFile:
 
     async def restore(self, target: BalancerTarget, found: str) -> None:
         """The host's script has made the file again: until it is seen, the host is out."""
-        await asyncio.sleep(self._notice)
+        await self._noticed()
+
+    async def _noticed(self) -> None:
+        if self._notice:
+            await asyncio.sleep(self._notice)

@@ -61,7 +61,14 @@ def unpack(packed: str) -> list[StepOutput]:
 
 
 def _packed(outputs: list[StepOutput]) -> str:
-    return base64.b64encode(zlib.compress(_OUTPUTS.dump_json(outputs))).decode()
+    return base64.b64encode(_compressed(_OUTPUTS.dump_json(outputs))).decode()
+
+
+def _compressed(data: bytes) -> bytes:
+    """Its window is no larger than the data: the usual one takes longer to make than most need."""
+    window = min(zlib.MAX_WBITS, max(9, len(data).bit_length()))
+    compressor = zlib.compressobj(wbits=window, memLevel=min(zlib.DEF_MEM_LEVEL, window - 7))
+    return compressor.compress(data) + compressor.flush()
 
 
 def _end(output: StepOutput, longest: int) -> StepOutput:

@@ -5,8 +5,16 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
+from functools import lru_cache
 from typing import Any, Literal
 
+from apollo.domain.manifest import KEPT
+
+SHORT = 500
+"""Characters of a line that tells of a step, up to which it is read only once: every answer in a
+turn repeats what the ones before have said."""
+STEPS = 2000
+"""Of so many the lines are known: those of some hundred turns at a time."""
 Outcome = Literal["pending", "running", "done", "failed"]
 
 
@@ -115,7 +123,7 @@ class Part:
     size: int
 
 
-@dataclass(frozen=True)
+@dataclass  # not frozen: that takes five times as long to make, and each turn has some of them
 class Answer:
     """A host's answer. What a command does not say keeps its default."""
 
@@ -190,7 +198,7 @@ def parse(nonce: str, output: bytes) -> Answer:
         for line in _between_marks(nonce, output):
             key, _, said = line.partition(" ")
             if key == "step":
-                record = _step(said)
+                record = _short_step(said) if len(said) <= SHORT else _step(said)
                 steps[record.name] = record
             elif found := _LINES.get(key):
                 name, read = found
@@ -232,6 +240,9 @@ def _step(said: str) -> StepRecord:
         size=int(size),
         output=_decode(output),
     )
+
+
+_short_step = lru_cache(maxsize=STEPS)(_step)
 
 
 def _state(said: str) -> HostState:
@@ -285,6 +296,9 @@ def _decode(said: str) -> bytes:
     return b"" if said == "-" else base64.b64decode(said, validate=True)
 
 
+_document = lru_cache(maxsize=KEPT)(_decode)
+
+
 def _yes(_: str) -> bool:
     return True
 
@@ -299,16 +313,16 @@ _LINES: Mapping[str, tuple[str, Callable[[str], Any]]] = {
     "free": ("free_kb", int),
     "current": ("current", _word),
     "state": ("state", _state),
-    "manifest": ("manifest", _decode),
+    "manifest": ("manifest", _document),
     "folder": ("folder", _word),
     "staged": ("staged", _yes),
     "cached": ("cached", _yes),
     "part": ("part", _part),
     "pull-failed": ("pull_failed", _text),
     "previous": ("previous", _word),
-    "previous-manifest": ("previous_manifest", _decode),
+    "previous-manifest": ("previous_manifest", _document),
     "turn": ("turn", _number),
-    "new-manifest": ("new_manifest", _decode),
+    "new-manifest": ("new_manifest", _document),
     "journal-lost": ("journal_lost", _yes),
     "verdict": ("verdict", _verdict),
     "reverting": ("reverting", _yes),

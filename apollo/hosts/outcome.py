@@ -53,6 +53,7 @@ def outputs(steps: Iterable[StepRecord], secrets: Iterable[str], *, well: bool) 
             cut=each.left_out,
         )
         for each in sorted(steps, key=_begin)
+        if each.output
     ]
     return pack(found, WELL if well else FAILED)
 

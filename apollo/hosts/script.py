@@ -10,7 +10,7 @@ import secrets
 import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, cached_property
 from importlib import resources
 
 from apollo.domain.release import Artifact
@@ -54,11 +54,12 @@ class Caller:
     nonce: str = field(default_factory=lambda: secrets.token_hex(8))
     """What the answers to it are marked with."""
 
-    @property
-    def words(self) -> list[str]:
-        """The arguments that every command but `look` begins with."""
+    @cached_property
+    def words(self) -> str:
+        """What every command begins with that belongs to a turn, after its name."""
         fence = [str(self.grant_ms), str(self.turn), str(self.attempt_ms)]
-        return [self.owner, *fence, self.deployment]
+        who = [self.owner, *fence, self.deployment]
+        return shlex.join([self.nonce, self.shell, self.root, *who])
 
 
 @cache
@@ -204,8 +205,8 @@ def look(
     words = ["look", nonce, shell, root, deployment, "-" if turn is None else str(turn)]
     text = f"""
 f={shlex.quote(root)}/.apollo/bin/{script_name()}
-[ -r "$f" ] && exec {shell} "$f" {_join(words)}
-exec {shell} -s -- {_join(words)}
+[ -r "$f" ] && exec {shell} "$f" {shlex.join(words)}
+exec {shell} -s -- {shlex.join(words)}
 """
     return RemoteCommand(quote(text), script(), nonce)
 
@@ -230,22 +231,17 @@ def printed(
     words += ["-" if turn is None else str(turn), str(poll), *known]
     text = f"""
 f={shlex.quote(root)}/.apollo/bin/{script_name()}
-[ -r "$f" ] && exec {shell} "$f" {_join(words)}
-exec {shell} -s -- {_join(words)}
+[ -r "$f" ] && exec {shell} "$f" {shlex.join(words)}
+exec {shell} -s -- {shlex.join(words)}
 """
     return RemoteCommand(quote(text), script(), nonce)
 
 
 def _command(name: str, caller: Caller, words: Iterable[str], stdin: bytes = b"") -> RemoteCommand:
     nonce = caller.nonce
-    arguments = [name, nonce, caller.shell, caller.root, *caller.words, *words]
     text = f"""
 f={shlex.quote(caller.root)}/.apollo/bin/{script_name()}
-[ -r "$f" ] && exec {caller.shell} "$f" {_join(arguments)}
+[ -r "$f" ] && exec {caller.shell} "$f" {name} {caller.words} {shlex.join(words)}
 printf '<<<apollo:{nonce}\\nneed-script yes\\napollo:{nonce}>>>\\n'
 """
     return RemoteCommand(quote(text), stdin, nonce)
-
-
-def _join(words: Iterable[str]) -> str:
-    return " ".join(shlex.quote(word) for word in words)

@@ -23,7 +23,7 @@ from tests.scale.fate import Fate, draw
 from tests.scale.journal import Journal
 
 _SCRIPT = re.compile(r"\$\(echo (\S+) \| base64 -d\)")
-_CALL = re.compile(r'^\[ -r "\$f" \] && exec (.*)$', re.MULTILINE)
+_CALL = re.compile(r'\n\[ -r "\$f" \] && exec \S+ \S+ (.*)')
 
 
 @dataclass(slots=True)
@@ -105,8 +105,8 @@ class SimulatedSession:
         text = base64.b64decode(encoded[1]).decode()
         call = _CALL.search(text)
         assert call, f"not a command that is simulated: {text[:200]}"
-        arguments = [word.strip("'") for word in call[1].split()]  # none of them holds a blank
-        name, nonce, _, _, _, _, turn, _, deployment, *words = arguments[2:]
+        arguments = call[1].replace("'", "").split(" ")  # none of them holds a blank
+        name, nonce, _, _, _, _, turn, _, deployment, *words = arguments
         lines = await self._answer(name, f"{deployment} {turn}", words, stdin)
         return "\n".join([f"<<<apollo:{nonce}", *lines, f"apollo:{nonce}>>>", ""]).encode()
 
