@@ -102,14 +102,14 @@ class HostActivities:
 
     @contextlib.contextmanager
     def _told_of(self, given: TurnInput, footing: Footing) -> Iterator[None]:
-        """Every line that is logged meanwhile says of which turn it tells."""
+        """Every line that the turn's task logs from here on says of which turn it tells."""
         mark = object()
         self._under_way[mark] = given, footing
         self._places.add(_place(given))
         said = {"deployment": given.label, "host": given.host.name, "wave": given.wave}
+        structlog.contextvars.bind_contextvars(**said, trace_id=given.trace)
         try:
-            with structlog.contextvars.bound_contextvars(**said, trace_id=given.trace):
-                yield
+            yield
         finally:
             del self._under_way[mark]
 
