@@ -22,7 +22,7 @@ def heartbeats(details: Callable[[], Any] | None = None) -> Iterator[None]:
     `details` are what that one must know of how far this one has come. Most turns are over before
     the first word of their first attempt is due: it would cost the server as much as their end.
     """
-    heart = _Heart(details)
+    heart = _Heart(details, BRISK if details else CALM)
     heart.wait(_first(activity.info()) if details else CALM)
     try:
         yield
@@ -40,8 +40,9 @@ def _first(info: activity.Info) -> timedelta:
 class _Heart:
     """Beats by the loop's timer, which costs less than a task that sleeps."""
 
-    def __init__(self, details: Callable[[], Any] | None) -> None:
+    def __init__(self, details: Callable[[], Any] | None, pause: timedelta) -> None:
         self._details = details
+        self._pause = pause
         self._loop = asyncio.get_running_loop()
 
     def wait(self, time: timedelta) -> None:
@@ -53,8 +54,6 @@ class _Heart:
         self._next.cancel()
 
     def _beat(self) -> None:
-        if self._details is None:
-            activity.heartbeat()
-        else:
-            activity.heartbeat(self._details())
-        self.wait(CALM if self._details is None else BRISK)
+        said = [self._details()] if self._details else []
+        activity.heartbeat(*said)
+        self.wait(self._pause)

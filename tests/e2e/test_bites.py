@@ -215,7 +215,7 @@ async def test_a_location_cut_off_in_the_middle_rolls_nothing_back(bites: Bites)
     deployment = await bites.start(new)
 
     async def starting() -> bool:
-        begun = {line[1] for line in world.hooks() if line[4] == "start" and line[2] == new}
+        begun = {run.host for run in world.hooks() if run.step == "start" and run.release == new}
         return {host.partition("-")[0] for host in begun} == set(FLEET)
 
     async def without_line() -> bool:
@@ -223,7 +223,7 @@ async def test_a_location_cut_off_in_the_middle_rolls_nothing_back(bites: Bites)
 
     await eventually(starting, rounds=LONG)
     cut = [host.name for host in fleet.hosts if host.location == "ams1"]
-    begun = {line[1] for line in world.hooks() if line[2] == new and line[4] == "start"}
+    begun = {run.host for run in world.hooks() if run.release == new and run.step == "start"}
     (under_way,) = begun.intersection(cut)
     assert fleet.connections(under_way) > 0, "there is something to cut"
     for host in cut:
@@ -249,7 +249,7 @@ async def test_a_location_cut_off_in_the_middle_rolls_nothing_back(bites: Bites)
     await deployment.resume("the line is mended")
     ended(await deployment.result(), "succeeded", {"updated": HOSTS})
     assert set((await bites.runs()).values()) == {new}
-    starts = [line[1] for line in world.hooks() if line[2] == new and line[4] == "start"]
+    starts = [run.host for run in world.hooks() if run.release == new and run.step == "start"]
     assert sorted(starts) == sorted(outcomes), "each hook has run once"
     row = next(row for row in await deployment.rows() if row.host == under_way)
     assert row.attached or row.turns == 1
@@ -299,7 +299,7 @@ async def test_an_alarm_source_that_goes_down_holds_the_next_wave(
     deployment = await bites.start(gated)
 
     async def starting() -> bool:
-        return any(line[4] == "start" and line[2] == gated for line in bites.world.hooks())
+        return any(run.step == "start" and run.release == gated for run in bites.world.hooks())
 
     await eventually(starting, rounds=LONG)
     assert source.asked, "it was asked before the first turn"

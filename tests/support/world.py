@@ -15,6 +15,7 @@ from apollo.client import Apollo
 from apollo.domain.rollout import DeploymentResult
 from apollo.files.environment import resolve
 from apollo.files.project import load_project
+from apollo.local.judge import HookRun, read_hook_log
 from apollo.local.temporal import TemporalServer
 from apollo.settings import Settings
 from apollo.testing.artifact import Fault, write_artifact
@@ -175,11 +176,9 @@ class World:
         self.workers.remove(worker)
         await asyncio.to_thread(self._end, worker)
 
-    def hooks(self) -> list[tuple[str, ...]]:
-        """The lines that hooks have appended: time, host, release, turn, step, deployment."""
-        if not self.hook_log.exists():
-            return []
-        return [tuple(line.split()) for line in self.hook_log.read_text().splitlines()]
+    def hooks(self) -> list[HookRun]:
+        """What hooks have run, in order."""
+        return read_hook_log(self.hook_log)
 
     @staticmethod
     def _end(worker: "subprocess.Popen[bytes]") -> None:
